@@ -1,0 +1,148 @@
+"""The bridge, its cables, and their removal; packet rules as the kernel carries them out."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import secrets
+import socket
+import subprocess
+import sys
+from ipaddress import IPv4Address, IPv4Network
+from multiprocessing.connection import Connection
+
+import pytest
+
+from vnode_suite.simulated.vpc.addresses import host_address, vswitch_networks
+from vnode_suite.simulated.vpc.bridge import Bridge, bridge_name, list_runs, remove_run
+from vnode_suite.simulated.vpc.errors import NetworkRefused
+from vnode_suite.simulated.vpc.namespace import Place, configure_interface, leave_for_own_namespace
+from vnode_suite.simulated.vpc.rules import PacketRule, apply_rules
+
+pytestmark = pytest.mark.netns
+
+
+def run_id() -> str:
+    """A fresh one."""
+    return secrets.token_hex(4)
+
+
+def live_in_namespace(place: Place, rules: list[PacketRule], told: Connection) -> None:
+    """A member's process: unshare, wait for the cable, configure, then dial what it is told to."""
+    leave_for_own_namespace()
+    told.send("unshared")
+    told.recv()
+    configure_interface(place)
+    apply_rules(rules)
+    told.send("configured")
+    while True:
+        host, port = told.recv()
+        try:
+            socket.create_connection((host, port), 1.0).close()
+            told.send("connected")
+        except OSError as error:
+            told.send("timed out" if isinstance(error, TimeoutError) else error.strerror)
+
+
+class Member:
+    """A process in a namespace of the bridge's VPC."""
+
+    def __init__(self, bridge: Bridge, address: IPv4Address, rules: list[PacketRule]) -> None:
+        self.pipe, theirs = multiprocessing.Pipe()
+        place = Place(str(address), str(bridge.network))
+        context = multiprocessing.get_context("spawn")
+        self.process = context.Process(target=live_in_namespace, args=(place, rules, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+        assert self.pipe.recv() == "unshared"
+        assert self.process.pid is not None
+        self.cable = bridge.plug(self.process.pid, address)
+        self.pipe.send("plugged")
+        assert self.pipe.recv() == "configured"
+
+    def dial(self, host: str, port: int) -> str:
+        """What comes of a connection from inside."""
+        self.pipe.send((host, port))
+        return str(self.pipe.recv())
+
+
+def interfaces() -> set[str]:
+    """Every interface of this namespace."""
+    return {name for _, name in socket.if_nameindex()}
+
+
+def test_two_runs_at_once_have_networks_apart_and_leave_nothing() -> None:
+    """Each is known by its run; leaving the context removes both whole."""
+    before = interfaces()
+    one, two = run_id(), run_id()
+    with Bridge(one) as first, Bridge(two) as second:
+        assert not first.network.overlaps(second.network)
+        assert {one, two} <= list_runs().keys()
+        assert {bridge_name(one), bridge_name(two)} <= interfaces()
+    assert interfaces() == before
+
+
+def test_the_command_lists_and_removes_what_a_killed_run_left() -> None:
+    """A bridge whose owner is gone is found by its run id and removed."""
+    run = run_id()
+    Bridge(run).__enter__()
+    command = [sys.executable, "-m", "vnode_suite.simulated.vpc"]
+    listed = json.loads(subprocess.run([*command, "list"], capture_output=True, check=True).stdout)
+    assert listed[run] == [bridge_name(run)]
+    removed = json.loads(subprocess.run([*command, "remove", run], capture_output=True, check=True).stdout)
+    assert removed == {"removed": [bridge_name(run)]}
+    assert run not in list_runs()
+    assert remove_run(run) == []
+
+
+def test_a_run_id_that_names_no_interface_is_refused() -> None:
+    """The kernel's names are short, and a run id goes into one."""
+    for wrong in ("", "toolongforit", "Upper", "a/b"):
+        with pytest.raises(NetworkRefused, match="a run id is 1 to 8"):
+            Bridge(wrong)
+
+
+def test_rules_are_one_member_s_own() -> None:
+    """Refused, dropped and unreachable are told apart by the kernel, and a member without rules connects."""
+    with Bridge(run_id()) as bridge, socket.socket() as listener:
+        host = str(host_address(bridge.network))
+        listener.bind((host, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        addresses = iter(vswitch_networks(bridge.network, 1)[0].hosts())
+        outcomes = {}
+        for name, rules in {
+            "none": [],
+            "drop": [PacketRule("out", "drop", port)],
+            "reset": [PacketRule("out", "reset", port)],
+            "unreachable": [PacketRule("out", "host-unreachable", port)],
+            "other port": [PacketRule("out", "drop", port + 1)],
+            "inbound openings": [PacketRule("in", "drop", opening_only=True)],
+        }.items():
+            outcomes[name] = Member(bridge, next(addresses), rules).dial(host, port)
+    assert outcomes == {
+        "none": "connected",
+        "drop": "timed out",
+        "reset": "Connection refused",
+        "unreachable": "No route to host",
+        "other port": "connected",
+        "inbound openings": "connected",
+    }
+
+
+def test_what_is_outside_the_vpc_is_swallowed() -> None:
+    """An address that the VPC is not connected to neither answers nor refuses, and no packet leaves."""
+    with Bridge(run_id()) as bridge:
+        member = Member(bridge, IPv4Network(vswitch_networks(bridge.network, 1)[0])[10], [])
+        assert member.dial("203.0.113.1", 6443) == "timed out"
+
+
+def test_a_namespace_goes_with_its_process_and_takes_the_cable() -> None:
+    """After kill -9 the near end of the cable is gone too."""
+    with Bridge(run_id()) as bridge:
+        member = Member(bridge, vswitch_networks(bridge.network, 1)[0][10], [])
+        assert member.cable in interfaces()
+        member.process.kill()
+        member.process.join()
+        bridge.unplug(member.cable)
+        assert member.cable not in interfaces()

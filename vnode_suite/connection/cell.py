@@ -1,0 +1,153 @@
+"""One cell's run: its identity in the cluster, the VNode under test, and the twins that have one defect each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from vnode_suite.access.approver.process import ApproverProcess
+from vnode_suite.access.creating import Making
+from vnode_suite.access.objects import Naming
+from vnode_suite.connection.early import early_work
+from vnode_suite.connection.exclusive import taking_effect
+from vnode_suite.connection.identities import stop_approver
+from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.connection.subject import Subject
+from vnode_suite.core.errors import SuiteError
+from vnode_suite.core.secrets import Secret
+from vnode_suite.model import Cell, Defect, Grade, Source, Text
+
+if TYPE_CHECKING:
+    from vnode_suite.connection.run import Run
+    from vnode_suite.connection.world import World
+
+#: Joins that may run at once: each is mostly waiting, and two cores are all that many machines have.
+_EARLY_WORKERS = 6
+
+
+class CellRun:
+    """Everything that a scenario needs of its cell is reachable from here."""
+
+    def __init__(self, world: World, cell: Cell) -> None:
+        self.world = world
+        self.cell = cell
+        self.naming = Naming(run=world.run.id, cell=cell.id)
+        self.making = Making(world.kube, world.run.journal, world.ref)
+        injected = frozenset(world.run.settings.scope.defects)
+        self.sound = Subject(self, "sound", injected)
+        self.approver: ApproverProcess | None = None
+        self.approver_is_off = False
+        self.approver_access: Secret | None = None
+        self._subjects: dict[str, Subject] = {"sound": self.sound}
+        self._guard = threading.RLock()
+        self._stack = ExitStack()
+        self._pool = ThreadPoolExecutor(_EARLY_WORKERS, thread_name_prefix=f"early-{cell.id}")
+        self._early: list[Future[None]] = []
+        world.run.ledger.write(
+            "cell-started",
+            cell=cell.id,
+            version=cell.version,
+            identity=cell.identity.value,
+            provider=cell.provider.value,
+            conditions=sorted(world.run.conditions(cell)),
+            grade=world.cloud.grade.value,
+        )
+
+    @property
+    def run(self) -> Run:
+        """The run that the cell belongs to."""
+        return self.world.run
+
+    def grade(self, source: Source) -> Grade:
+        """How strong an observation from *source* is as evidence: the cluster is real, its VNode may not be."""
+        return self.world.cloud.grade
+
+    def seconds(self, deadline: str) -> float:
+        """An entry of the table of deadlines."""
+        return self.run.deadlines.seconds(deadline)
+
+    def twin(self, defect: Defect) -> Subject:
+        """The twin that has *defect*; whatever the defect does not touch it shares with the VNode under test."""
+        return self._subject(defect.name, Subject(self, defect.name, frozenset({defect.name}), sound=self.sound))
+
+    def provoked(self, cause: str) -> Subject:
+        """A VNode that is made to fail on purpose, to see what it says of itself."""
+        name = f"provoked:{cause}"
+        return self._subject(name, Subject(self, name, frozenset({cause}), sound=self.sound, gated=False))
+
+    def provoked_with(self, cause: str, defect: str) -> Subject:
+        """As :meth:`provoked`, with a defect of the ECI side besides."""
+        name = f"provoked:{cause}+{defect}"
+        return self._subject(
+            name, Subject(self, name, frozenset({cause, defect}), sound=self.sound, gated=False)
+        )
+
+    def _subject(self, name: str, made: Subject) -> Subject:
+        with self._guard:
+            return self._subjects.setdefault(name, made)
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """Every subject that was made so far."""
+        with self._guard:
+            return tuple(self._subjects.values())
+
+    @contextmanager
+    def exclusive(self, defect: Defect) -> Iterator[Subject]:
+        """The cell with *defect* in force, for as long as the block lasts; afterwards everything is as before."""
+        self.settle()
+        with taking_effect(self, defect.name):
+            yield Subject(self, defect.name, frozenset({defect.name}), sound=self.sound, fresh=True)
+
+    def start_early(self) -> None:
+        """Begin, side by side, what the selected clauses will need and what takes time."""
+        for work in early_work(self):
+            self._early.append(self._pool.submit(_quietly, work))
+
+    def settle(self) -> None:
+        """Wait until nothing that was started early is still under way: a defect may disturb it otherwise."""
+        for future in self._early:
+            future.result()
+
+    def close(self) -> None:
+        """The net under everything: undo what the scenarios did not; never raises."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for subject in self.subjects:
+            subject.close()
+        self.release()
+        stop_approver(self)
+        self.run.ledger.write("cell-finished", cell=self.cell.id)
+
+    def keep_until_closed(self, stack: ExitStack) -> None:
+        """Leave something to be undone when the cell is closed."""
+        self._stack.push(stack.__exit__)
+
+    def release(self) -> None:
+        """Undo what was left to be undone at the end."""
+        self._stack.close()
+
+    def announce(
+        self, subject: str, step: str, state: str, *, reason: str = "", detail: Text | None = None, seconds: float = 0.0
+    ) -> None:
+        """Write a step's start or end to the ledger."""
+        self.run.ledger.write(
+            "step",
+            cell=self.cell.id,
+            subject=subject,
+            step=step,
+            state=state,
+            reason=reason,
+            detail=detail,
+            seconds=round(seconds, 3),
+        )
+
+
+def _quietly(work: object) -> None:
+    # Its outcome, good or bad, is remembered by the step and judged where it belongs.
+    try:
+        work()  # type: ignore[operator]
+    except (StepNotReached, SuiteError):
+        return

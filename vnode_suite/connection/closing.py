@@ -1,0 +1,288 @@
+"""Closing a version's connections, once and in the right order, and planting what its controls must find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vnode_suite.access.generate import Generated
+from vnode_suite.clusters.kube import KubeError
+from vnode_suite.connection import exclusion, identities
+from vnode_suite.core.errors import DeadlineExceeded, SuiteError
+from vnode_suite.eci.errors import EciError
+
+if TYPE_CHECKING:
+    from vnode_suite.connection.cell import CellRun
+    from vnode_suite.connection.subject import Subject
+    from vnode_suite.connection.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What there was when the closing began.
+
+    :ivar vnodes: VNode id to the cell that made it.
+    :ivar objects: ``Kind name`` to the cell that made it.
+    :ivar instances: instance id to the VNode that ran it.
+    """
+
+    vnodes: Mapping[str, str]
+    objects: Mapping[str, str]
+    instances: Mapping[str, str]
+    still: frozenset[str] = frozenset()
+
+    def vnodes_of(self, subject: Subject) -> tuple[str, ...]:
+        """Ids of the VNodes that the subject's cell made (of a twin: its own)."""
+        return tuple(i for i, owner in self.vnodes.items() if owner == subject.cell.cell.id)
+
+    def objects_of(self, subject: Subject) -> tuple[str, ...]:
+        """Objects that the subject's cell and its VNodes made."""
+        return tuple(name for name, owner in self.objects.items() if owner == subject.cell.cell.id)
+
+    def instances_of(self, subject: Subject) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Instances of the subject's VNodes: all that there were, and those that are still there."""
+        mine = set(self.vnodes_of(subject))
+        made = tuple(i for i, vnode in self.instances.items() if vnode in mine)
+        now = {i["id"] for i in subject.world.cloud.state()["instances"]}
+        return made, tuple(i for i in made if i in now)
+
+
+def close_world(world: World) -> Closed:
+    """Close every cell of *world*, once: Pods, VNodes, what these left, identities, the exclusion.
+
+    The order matters: a VNode is not deleted while instances run on it, and its Node is removed only when nobody
+    is left who would register it again.
+    """
+    with world.exclusion_guard:
+        if world.closed is None:
+            world.closed = _close(world)
+        return world.closed
+
+
+def _close(world: World) -> Closed:
+    cells = world.cells
+    for cell in cells:
+        cell.settle()
+    vnodes = {i: cell.cell.id for cell in cells for i in _vnode_ids(cell)}
+    instances = {i["id"]: i["virtual_node_id"] for i in world.cloud.state()["instances"]}
+    objects: dict[str, str] = {}
+    for cell in cells:
+        objects |= dict.fromkeys(_pods(cell), cell.cell.id)
+        _delete_pods(cell)
+    for cell in cells:
+        for subject in cell.subjects:
+            if not subject.has("delete-keeps-vnode", "instance-left"):
+                _delete_vnode(subject)
+    for cell in cells:
+        objects |= dict.fromkeys(_node_leavings(cell), cell.cell.id)
+        _remove_node_leavings(cell)
+        objects |= dict.fromkeys(_remove_identity(cell), cell.cell.id)
+    exclusion.revert(world)
+    return Closed(vnodes, objects, instances)
+
+
+def close_twin(subject: Subject) -> Closed:
+    """Delete one twin's own VNode, whose defect is that this does not do what it says."""
+    vnode = subject.vnode()
+    pod = subject.pod() if subject.has("instance-left") else ""
+    instances = {i["id"]: i["virtual_node_id"] for i in subject.world.cloud.state()["instances"]}
+    if pod:
+        _delete_pod(subject.cell, pod)
+    _delete_vnode(subject)
+    with suppress(KubeError, DeadlineExceeded):
+        _remove_node(subject.cell, subject.node_name)
+    return Closed({vnode.id: subject.cell.cell.id}, {}, {i: v for i, v in instances.items() if v == vnode.id})
+
+
+def _vnode_ids(cell: CellRun) -> list[str]:
+    found = []
+    for subject in cell.subjects:
+        outcome = subject.steps.known("vnode")
+        if outcome and outcome.product and not subject.has("delete-keeps-vnode", "instance-left"):
+            found.append(outcome.product.id)
+    return list(dict.fromkeys(found))
+
+
+def _delete_vnode(subject: Subject) -> None:
+    cell = subject.cell
+    try:
+        gone = subject.delete_vnode()
+    except (EciError, SuiteError) as problem:
+        cell.run.ledger.write("harness-error", where=f"deleting the VNode of {subject.name}", message=str(problem))
+        return
+    if gone and subject.journal_entry is not None:
+        entry, subject.journal_entry = subject.journal_entry, None
+        entry.undone()
+        cell.run.ledger.write("deleted", cell=cell.cell.id, kind="VirtualNode", name=entry.name, where="cloud", id="")
+
+
+def _selector(cell: CellRun) -> str:
+    return f"vnode-suite/run={cell.run.id}"
+
+
+def _pods(cell: CellRun) -> list[str]:
+    nodes = {subject.node_name for subject in cell.subjects if subject.node_name}
+    pods = cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell))
+    return [f"Pod {p['metadata']['name']}" for p in pods if p["spec"].get("nodeName") in nodes or not p["spec"].get("nodeName")]
+
+
+def _delete_pods(cell: CellRun) -> None:
+    for pod in cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell)):
+        _delete_pod(cell, pod["metadata"]["name"], wait=False)
+    cell.world.kube.wait_for_list(
+        "/api/v1/namespaces/default/pods",
+        lambda items: not items,
+        deadline_seconds=cell.seconds("pod-gone"),
+        what="the suite's Pods to be gone",
+        labelSelector=_selector(cell),
+    )
+
+
+def _delete_pod(cell: CellRun, name: str, *, wait: bool = True) -> None:
+    path = f"/api/v1/namespaces/default/pods/{name}"
+    _delete(cell, path)
+    if wait:
+        cell.world.kube.wait_for(
+            path, lambda found: found is None, deadline_seconds=cell.seconds("pod-gone"), what=f"{name} to be gone"
+        )
+    _undone(cell, "Pod", name)
+
+
+def _delete(cell: CellRun, path: str, **body: Any) -> None:
+    try:
+        cell.world.kube.delete(path, {"gracePeriodSeconds": 0, **body} if "/pods/" in path else body or None)
+    except KubeError as problem:
+        if problem.status != 404:
+            raise
+
+
+def _undone(cell: CellRun, kind: str, name: str) -> None:
+    for entry in cell.run.journal.left:
+        if entry.kind == kind and entry.name.rpartition("/")[2] == name:
+            entry.undone()
+
+
+def _node_names(cell: CellRun) -> list[str]:
+    """Nodes of the cell's VNodes: those that were seen, and any whose name holds one of their ids."""
+    ids = _vnode_ids(cell)
+    names = {subject.node_name for subject in cell.subjects if subject.node_name}
+    names |= {name for name in cell.world.nodes.nodes() if any(i in name for i in ids)}
+    ours = {s.node_name for s in cell.subjects if s.has("delete-keeps-vnode", "instance-left")}
+    return sorted(names - ours)
+
+
+def _node_leavings(cell: CellRun) -> list[str]:
+    requests = [f"CertificateSigningRequest {c['metadata']['name']}" for c in _requests(cell)]
+    return [f"Node {name}" for name in _node_names(cell)] + requests
+
+
+def _requests(cell: CellRun) -> list[dict[str, Any]]:
+    """CSRs by who asked: a VNode labels nothing."""
+    api = cell.world.version.facts.csr_api
+    listed = cell.world.kube.list(f"/apis/certificates.k8s.io/{api}/certificatesigningrequests")
+    outcome = cell.sound.steps.known("identity")
+    generated: Generated | None = outcome.product if outcome else None
+    if generated is None:
+        return []
+    ids = _vnode_ids(cell)
+    names = {generated.username, *(f"system:vnode:{i}" for i in ids)}
+    return [c for c in listed if c["spec"].get("username") in names]
+
+
+def _remove_node_leavings(cell: CellRun) -> None:
+    for name in _node_names(cell):
+        _remove_node(cell, name)
+    api = cell.world.version.facts.csr_api
+    for csr in _requests(cell):
+        _delete(cell, f"/apis/certificates.k8s.io/{api}/certificatesigningrequests/{csr['metadata']['name']}")
+
+
+def _remove_node(cell: CellRun, name: str) -> None:
+    if not name:
+        return
+    kube = cell.world.kube
+    _delete(cell, f"/api/v1/nodes/{name}")
+    for group in ("v1", "v1beta1"):
+        with suppress(KubeError):
+            kube.delete(f"/apis/coordination.k8s.io/{group}/namespaces/kube-node-lease/leases/{name}")
+    kube.wait_for(
+        f"/api/v1/nodes/{name}", lambda found: found is None, deadline_seconds=cell.seconds("objects-gone"), what=f"{name} to be gone"
+    )
+
+
+def _remove_identity(cell: CellRun) -> list[str]:
+    identities.stop_approver(cell)
+    cell.release()
+    removed: list[str] = []
+    for entry in cell.run.journal.left:
+        if entry.where == "cluster" and cell.cell.id.lower() in entry.name.lower() and "path" in entry.undo:
+            removed.append(f"{entry.kind} {entry.name}")
+            _delete(cell, str(entry.undo["path"]))
+            entry.undone()
+    return removed
+
+
+def leftovers(subject: Subject) -> tuple[str, ...]:
+    """What is in the cluster now, was not there before the run, and is of this cell."""
+    cell, world = subject.cell, subject.world
+    found: list[str] = []
+    for path, kind in _LOOKED_FOR:
+        for item in world.kube.list(path):
+            meta = item["metadata"]
+            labels = meta.get("labels") or {}
+            mine = labels.get("vnode-suite/cell") == cell.cell.id
+            new_node = kind == "Node" and meta["uid"] not in world.before.objects and _not_anothers(cell, meta["name"])
+            if (mine or new_node) and not meta.get("deletionTimestamp"):
+                found.append(f"{kind} {meta['name']}")
+    found += [f"CertificateSigningRequest {c['metadata']['name']}" for c in _requests(cell)]
+    return tuple(found)
+
+
+def _not_anothers(cell: CellRun, name: str) -> bool:
+    """Whether a new Node is not known to be another cell's (a twin that is closed later keeps its own)."""
+    kept = {s.node_name for c in cell.world.cells for s in c.subjects if s.has("delete-keeps-vnode", "instance-left")}
+    others = {s.node_name for c in cell.world.cells if c is not cell for s in c.subjects}
+    return name not in kept | others
+
+
+_LOOKED_FOR = (
+    ("/api/v1/nodes", "Node"),
+    ("/api/v1/pods", "Pod"),
+    ("/api/v1/secrets", "Secret"),
+    ("/api/v1/serviceaccounts", "ServiceAccount"),
+    ("/api/v1/persistentvolumeclaims", "PersistentVolumeClaim"),
+    ("/apis/rbac.authorization.k8s.io/v1/clusterroles", "ClusterRole"),
+    ("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", "ClusterRoleBinding"),
+    ("/apis/apps/v1/daemonsets", "DaemonSet"),
+)
+
+
+@contextmanager
+def unlabelled_node(subject: Subject) -> Iterator[tuple[str, ...]]:
+    """For the defect of that name: a Node as a VNode leaves it, which nothing marks as the run's."""
+    if not subject.has("unlabelled-node-left"):
+        yield ()
+        return
+    name = f"{subject.world.cloud.region}.vnd-left-by-{subject.cell.run.id}-{subject.identity_kind.value}"
+    subject.world.kube.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    try:
+        yield (f"Node {name}",)
+    finally:
+        _remove_node(subject.cell, name)
+
+
+@contextmanager
+def foreign_label(subject: Subject) -> Iterator[None]:
+    """For the defect of that name: a label on something that was there before the run."""
+    if not subject.has("foreign-label-added"):
+        yield
+        return
+    path = "/api/v1/namespaces/default"
+    kube = subject.world.kube
+    kube.patch(path, {"metadata": {"labels": {"vnode-suite/foreign": "yes"}}})
+    try:
+        yield
+    finally:
+        kube.patch(path, {"metadata": {"labels": {"vnode-suite/foreign": None}}})

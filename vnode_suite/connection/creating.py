@@ -1,0 +1,99 @@
+"""The call that creates a VNode, and the Pods that are put on one."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from vnode_suite.connection.cloud import DEFECT_TAG, RUN_TAG
+from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.eci.client import new_client_token
+from vnode_suite.eci.models import CreateRequest, Taint, VirtualNodeId
+from vnode_suite.model import Identity, Text, Unreached
+from vnode_suite.probes.pods import vnode_pod
+from vnode_suite.probes.vnodes import find
+
+if TYPE_CHECKING:
+    from vnode_suite.connection.subject import Created, Subject
+
+#: What the emulator must be told besides, so that a defect of the ECI side has nothing to contradict it.
+_TOGETHER_WITH = {"api-says-ready-without-node": "vnode-never-registers"}
+
+
+def create_request(subject: Subject) -> CreateRequest:
+    """The parameters of the call, with the subject's defects in them."""
+    cell, cloud = subject.cell, subject.world.cloud
+    given = cell.run.settings.cloud
+    tags = {RUN_TAG: cell.run.id, **dict(given.tags)}
+    simulated = subject.defects_at("vnode", "eci")
+    if simulated:
+        tags[DEFECT_TAG] = ",".join(sorted(simulated | {_TOGETHER_WITH[d] for d in simulated & _TOGETHER_WITH.keys()}))
+    bootstrap = cell.cell.identity is Identity.BOOTSTRAP
+    return CreateRequest(
+        vswitch_ids=given.vswitches or tuple(cloud.vswitches)[:1],
+        security_group_id=given.security_group or cloud.security_group_id,
+        kubeconfig=subject.kubeconfig().text.reveal(),
+        tls_bootstrap=bootstrap != subject.has("tls-flag-off-with-bootstrap", "tls-flag-on-with-token"),
+        name=given.name or f"vnode-suite-{cell.run.id}-{secrets.token_hex(3)}",
+        zone_id=given.zone or "",
+        resource_group_id=given.resource_group or "",
+        cluster_dns=given.cluster_dns,
+        cluster_domain=given.cluster_domain or "",
+        tags=tags,
+        taints=tuple(Taint(key, value, effect) for key, value, effect in given.taints),
+        client_token=new_client_token(),
+    )
+
+
+def create(subject: Subject) -> Created:
+    """Call CreateVirtualNode; the intent is journalled first."""
+    from vnode_suite.connection.subject import Created
+
+    cell, world = subject.cell, subject.world
+    request = create_request(subject)
+    before = frozenset(world.nodes.nodes())
+    entry = cell.run.journal.intend(
+        "VirtualNode",
+        request.name,
+        {"action": "delete-virtual-node", "region": world.cloud.region, "name": request.name, "client_token": request.client_token},
+        where="cloud",
+    )
+    called_at = time.monotonic()
+    try:
+        virtual_node_id = world.cloud.client.create_virtual_node(request)
+    except Exception:
+        entry.undone()
+        raise
+    entry.done(id=virtual_node_id)
+    subject.journal_entry = entry
+    cell.run.ledger.write("created", cell=cell.cell.id, kind="VirtualNode", name=request.name, where="cloud", id=virtual_node_id)
+    cell.run.ledger.write(
+        "timeline",
+        cell=cell.cell.id,
+        subject=subject.name,
+        lane="cloud",
+        clock="runner",
+        text=Text(f"CreateVirtualNode answered {virtual_node_id}", f"CreateVirtualNode 返回 {virtual_node_id}"),
+        severity="normal",
+    )
+    return Created(VirtualNodeId(virtual_node_id), request, called_at, before)
+
+
+def address_of(subject: Subject, created: Created) -> str:
+    """IntranetIp of the VNode as the cloud tells it; empty while it does not."""
+    found = find(subject.world.cloud.client, created.id)
+    return found.intranet_ip if found else ""
+
+
+def make_pod(subject: Subject, **how: Any) -> str:
+    """Create a Pod for the subject's VNode in namespace default; its name."""
+    cell, world = subject.cell, subject.world
+    name = f"vnode-suite-{cell.run.id}-{secrets.token_hex(3)}"
+    cell.making.ensure(vnode_pod(name, cell.run.id, **how))
+    return name
+
+
+def nothing_created(step: str) -> StepNotReached:
+    """What asks for a VNode that this subject never had."""
+    return StepNotReached(Unreached(step, "not-created", Text("no VNode was created", "未创建 VNode")))

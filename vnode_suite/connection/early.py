@@ -1,0 +1,29 @@
+"""What is started when a cell begins, so that waits run side by side and are judged late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vnode_suite.connection.cell import CellRun
+
+#: Clauses of the VNode under test whose observation is mostly waiting.
+_SLOW = ("NODE-02", "EVENT-01", "EVENT-02", "EVENT-03", "EVENT-04", "PORT-01", "PORT-02", "SCHED-01", "SCHED-02", "SCHED-04")
+
+
+def early_work(cell: CellRun) -> Iterator[Callable[[], Any]]:
+    """The looks to take at once: slow ones of the VNode under test, then every twin's that disturbs nobody."""
+    from vnode_suite.connection.observing.registry import look_of
+
+    wanted = cell.run.wanted.get(cell.cell.id)
+    if wanted is None:
+        return
+    cases = [case for case in wanted if not case[0].startswith("CLEAN-")]
+    for clause, defect in sorted(cases, key=lambda case: (case[1] is not None, case[0] not in _SLOW)):
+        look = look_of(clause)
+        if defect is None:
+            if clause in _SLOW:
+                yield lambda look=look: cell.sound.observe(look)  # type: ignore[misc]
+        elif cell.run.defects.defect(defect).scope == "own-object":
+            yield lambda look=look, defect=defect: cell.twin(cell.run.defects.defect(defect)).observe(look)  # type: ignore[misc]

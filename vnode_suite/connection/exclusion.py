@@ -1,0 +1,77 @@
+"""Keeping kube-proxy off VNodes, as the page asks, and giving the DaemonSet back as it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vnode_suite.probes.daemonsets import affinity_patch, excluding, path_of, required_terms, settled
+
+if TYPE_CHECKING:
+    from vnode_suite.connection.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done to kube-proxy's DaemonSet.
+
+    :ivar before: its terms as they were.
+    :ivar at: when the patch was acted on, on the monotonic clock; ``None`` where nothing was patched.
+    """
+
+    before: tuple[Mapping[str, Any], ...]
+    at: float | None
+
+
+def applied(world: World, *, skip: bool) -> Applied:
+    """Apply the exclusion once in *world*, unless it is off or *skip*.
+
+    The DaemonSet's controller has acted on it when this returns, so that a VNode that joins now meets it.
+    """
+    with world.exclusion_guard:
+        if world.exclusion is None:
+            world.exclusion = _apply(world, skip or world.run.settings.cluster.apply_exclusion == "off")
+        return world.exclusion
+
+
+def _apply(world: World, skip: bool) -> Applied:
+    proxy = world.kube_proxy
+    path = path_of(proxy.namespace, proxy.name)
+    before = required_terms(world.kube.get(path))
+    if skip:
+        return Applied(before, None)
+    entry = world.run.journal.intend(
+        "DaemonSet affinity",
+        f"{proxy.namespace}/{proxy.name}",
+        {
+            "action": "patch-object",
+            "cluster": world.ref,
+            "path": path,
+            "patch": affinity_patch(before or None),
+        },
+    )
+    set_terms(world, excluding(before))
+    entry.done()
+    world.exclusion_entry = entry
+    return Applied(before, time.monotonic())
+
+
+def set_terms(world: World, terms: Any) -> None:
+    """Make *terms* kube-proxy's required node affinity (``None``: none), and wait until it is acted on."""
+    proxy = world.kube_proxy
+    world.kube.patch(path_of(proxy.namespace, proxy.name), affinity_patch(terms))
+    settled(world.kube, proxy.namespace, proxy.name, deadline_seconds=world.run.deadlines.seconds("daemonset-settled"))
+
+
+def revert(world: World) -> None:
+    """Give the DaemonSet its own terms back, unless it was asked to stay patched."""
+    with world.exclusion_guard:
+        done = world.exclusion
+        if done is None or done.at is None or world.run.settings.cluster.apply_exclusion == "keep":
+            return
+        set_terms(world, done.before or None)
+        if world.exclusion_entry is not None:
+            world.exclusion_entry.undone()
+        world.exclusion = Applied(done.before, None)

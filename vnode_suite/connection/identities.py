@@ -1,0 +1,164 @@
+"""Making the identity of a cell, the kubeconfig that is handed over, and the approver beside it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import yaml
+
+from vnode_suite.access.approver.process import ApproverProcess, start_approver
+from vnode_suite.access.approver.rules import Variant
+from vnode_suite.access.creating import Making
+from vnode_suite.access.deployment import approver_access
+from vnode_suite.access.generate import (
+    SHORTEST_TOKEN,
+    Generated,
+    generate_bootstrap,
+    generate_serviceaccount,
+    requested_token,
+)
+from vnode_suite.access.kubeconfig import FILE_NAME
+from vnode_suite.access.objects import BootstrapToken, bootstrap_secret, serviceaccount
+from vnode_suite.access.taking import Holding
+from vnode_suite.access.variants import VARIANTS, broken
+from vnode_suite.clusters.kube import KubeClient
+from vnode_suite.core.secrets import Secret
+from vnode_suite.model import Identity
+
+if TYPE_CHECKING:
+    from vnode_suite.connection.cell import CellRun
+    from vnode_suite.connection.subject import Handed, Subject
+
+_approvers_guard = threading.Lock()
+
+
+def generate(subject: Subject, kube: KubeClient) -> Generated:
+    """Generate the cell's identity with *kube*, with the rights that the version needs."""
+    cell = subject.cell
+    making = cell.making if kube is cell.world.kube else Making(kube, cell.run.journal, cell.making.cluster_ref)
+    extra = cell.world.version.facts.endpoints_right_needed and not subject.has("endpoints-right-missing")
+    admin = cell.world.admin
+    if cell.cell.identity is Identity.BOOTSTRAP:
+        return generate_bootstrap(making, admin, cell.naming, extra_privilege=extra)
+    life: timedelta | None = SHORTEST_TOKEN if subject.has("token-short-lived") else None
+    return generate_serviceaccount(making, admin, cell.naming, extra_privilege=extra, token_life=life)
+
+
+def handed(subject: Subject) -> Handed:
+    """The kubeconfig with the subject's defects in it."""
+    from vnode_suite.connection.subject import Handed
+
+    generated = subject.identity()
+    text = generated.kubeconfig.reveal()
+    for name in sorted(subject.defects & VARIANTS.keys()):
+        text = broken(text, name)
+    if subject.has("token-revoked", "credential-of-another"):
+        text = _with_token(text, _useless_token(subject))
+    if subject.has("api-server-on-loopback"):
+        text = _with_host(text, "127.0.0.1")
+    if subject.has("api-server-routed-nowhere"):
+        # TEST-NET-3 (RFC 5737): the VPC has no route to it, so no packet leaves the VNode's namespace.
+        text = _with_host(text, "203.0.113.1")
+    bootstrapping = generated.identity is Identity.BOOTSTRAP
+    return Handed(
+        Secret(text, "kubeconfig"),
+        "kubeconfig-for-vnode" if subject.has("kubeconfig-other-file-name", "wrong-file-name") else FILE_NAME,
+        "system:bootstrap:" if bootstrapping else generated.username,
+    )
+
+
+def _with_host(text: str, host: str) -> str:
+    document = yaml.safe_load(text)
+    cluster = document["clusters"][0]["cluster"]
+    cluster["server"] = f"https://{host}:{cluster['server'].rpartition(':')[2]}"
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def _with_token(text: str, token: Secret) -> str:
+    document = yaml.safe_load(text)
+    document["users"][0]["user"] = {"token": token.reveal()}
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def _useless_token(subject: Subject) -> Secret:
+    """A token that the server knows as somebody else's, or knew until it was revoked."""
+    cell = subject.cell
+    if subject.has("credential-of-another"):
+        return requested_token(cell.world.kube, "default", SHORTEST_TOKEN)
+    if cell.cell.identity is Identity.BOOTSTRAP:
+        token = BootstrapToken.fresh()
+        made = cell.making.ensure(bootstrap_secret(token, cell.naming, expires=None))
+        cell.making.remove(made.object)
+        return Secret(token.value, "bootstrap-token")
+    account = f"{cell.naming.prefix}-revoked"
+    made = cell.making.ensure(serviceaccount(account, cell.naming))
+    try:
+        return requested_token(cell.world.kube, account, SHORTEST_TOKEN)
+    finally:
+        cell.making.remove(made.object)
+
+
+def approver(subject: Subject) -> ApproverProcess | None:
+    """The cell's approver, started when it is first needed; ``None`` where the defect is that there is none."""
+    cell = subject.cell
+    with _approvers_guard:
+        if cell.approver is None and not cell.approver_is_off:
+            run_approver(cell, _variant(cell.sound))
+        return cell.approver
+
+
+#: Name of a defect to how the approver then behaves.
+VARIANTS_BY_DEFECT: Mapping[str, Variant] = {
+    "approver-off": Variant.OFF,
+    "approver-denies-everything": Variant.DENIES_EVERYTHING,
+    "approver-approves-everything": Variant.APPROVES_EVERYTHING,
+    "approver-published-image": Variant.PUBLISHED_IMAGE,
+}
+
+
+def _variant(subject: Subject) -> Variant:
+    chosen = [VARIANTS_BY_DEFECT[name] for name in sorted(subject.defects & VARIANTS_BY_DEFECT.keys())]
+    return chosen[0] if chosen else Variant.SOUND
+
+
+def run_approver(cell: CellRun, variant: Variant) -> None:
+    """Start the cell's approver in *variant*, with exactly the rights of the published deployment."""
+    cell.approver_is_off = variant is Variant.OFF
+    if variant is Variant.OFF:
+        return
+    access = approver_credential(cell)
+    log = cell.run.folder / "evidence" / f"approver-{cell.cell.id}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    cell.approver = start_approver(access.reveal(), variant, log=log)
+
+
+def approver_credential(cell: CellRun) -> Secret:
+    """A kubeconfig with exactly the rights of the published deployment, made once a cell."""
+    if cell.approver_access is None:
+        cell.approver_access = approver_access(cell.making, cell.world.admin, cell.naming)
+    return cell.approver_access
+
+
+def stop_approver(cell: CellRun) -> None:
+    """Stop the cell's approver, if it runs."""
+    if cell.approver is not None:
+        cell.approver.stop()
+        cell.approver = None
+
+
+def holding(subject: Subject) -> Holding:
+    """The identity's rights as bindings that can be taken away one by one."""
+    return Holding(subject.cell.making, subject.cell.naming, subject.identity().granted)
+
+
+def inject_defects(subject: Subject, generated: Generated) -> None:
+    """Put the run's own defects of rights in force until the cell is closed."""
+    rights = Holding(subject.cell.making, subject.cell.naming, generated.granted)
+    stack = ExitStack()
+    for name in sorted(subject.defects_at("access") - {"no-right-to-create-secrets", "endpoints-right-missing"}):
+        stack.enter_context(rights.with_defect(name))
+    subject.cell.keep_until_closed(stack)

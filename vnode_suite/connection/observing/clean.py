@@ -1,0 +1,59 @@
+"""CLEAN: closing everything, and looking for what is left."""
+
+from __future__ import annotations
+
+from vnode_suite.checks.clean import Difference, Gone
+from vnode_suite.connection import closing
+from vnode_suite.connection.cloud import RUN_TAG
+from vnode_suite.connection.subject import Subject
+from vnode_suite.eci.errors import EciError
+from vnode_suite.model import Evidence, Observation, Source
+from vnode_suite.probes.snapshots import compare, dump
+
+
+def vnodes(subject: Subject) -> Observation[Gone]:
+    """VNodes of this cell that the cloud still lists, by id and by the run's tag."""
+    closed = closing.close_world(subject.world)
+    if subject.has("delete-keeps-vnode"):
+        closed = closing.close_twin(subject)
+    mine = closed.vnodes_of(subject)
+    client, run = subject.world.cloud.client, subject.cell.run
+    try:
+        listed = {found.id for found in client.describe_virtual_nodes(tags={RUN_TAG: run.id})}
+    except EciError as problem:
+        return Observation(Gone(mine, (), str(problem)), Source.CLOUD)
+    left = tuple(name for name in mine if name in listed)
+    if subject.has("delete-keeps-vnode"):
+        subject.world.cloud.purge()
+    evidence = Evidence("still listed with the run's tag", "\n".join(sorted(listed)) or "none")
+    return Observation(Gone(mine, left), Source.CLOUD, evidence=(evidence,))
+
+
+def cluster_objects(subject: Subject) -> Observation[Gone]:
+    """What this cell and its VNodes made that is still in the cluster."""
+    closed = closing.close_world(subject.world)
+    with closing.unlabelled_node(subject) as planted:
+        left = closing.leftovers(subject)
+        made = closed.objects_of(subject) + planted
+    return Observation(Gone(made, left), Source.CLUSTER, evidence=(Evidence("made", "\n".join(made)),))
+
+
+def foreign_objects(subject: Subject) -> Observation[Difference]:
+    """Objects that the run did not make, before and after."""
+    closing.close_world(subject.world)
+    with closing.foreign_label(subject):
+        after = dump(subject.world.kube)
+    difference = compare(subject.world.before, after)
+    lines = "\n".join(difference.changes) or "no difference"
+    return Observation(difference, Source.CLUSTER, evidence=(Evidence("differences", lines),))
+
+
+def instances(subject: Subject) -> Observation[Gone]:
+    """Instances of Pods of this cell that the cloud still has."""
+    closed = closing.close_world(subject.world)
+    if subject.has("instance-left"):
+        closed = closing.close_twin(subject)
+    made, left = closed.instances_of(subject)
+    if subject.has("instance-left"):
+        subject.world.cloud.purge()
+    return Observation(Gone(made, left), Source.CLOUD, evidence=(Evidence("instances made", "\n".join(made)),))

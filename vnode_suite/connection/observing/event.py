@@ -1,0 +1,81 @@
+"""EVENT: VNodes that fail on purpose, and what their events are diagnosed as."""
+
+from __future__ import annotations
+
+from vnode_suite.checks.event import Causes, Events, Named
+from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.connection.subject import Subject
+from vnode_suite.diagnosis import diagnose
+from vnode_suite.model import Observation, Source, Text, Unreached
+from vnode_suite.probes.vnodes import await_events
+
+#: The cause that EVENT-01 and EVENT-02 provoke: packets to the API server vanish.
+UNREACHABLE = "api-server-unreachable"
+NO_SUCH_HOST = "dns-no-such-host"
+
+#: Texts that look like the documented events and are none.
+_NEAR_MISSES = {
+    "near-miss-time-out": "failed to get node info, Get \"https://10.0.0.1:10250/stats?timeout=32s\": net/http: request canceled (Client.Timeout exceeded while reading body)",
+    "near-miss-no-such-host": "failed to pull image: dial tcp: lookup registry.example on 100.100.2.136:53: server misbehaving",
+    "unknown-event": "the moon is in the seventh house",
+}
+
+
+def _needs_packets(subject: Subject) -> None:
+    cloud = subject.world.cloud
+    if cloud.network == "loopback":
+        detail = Text(f"packets cannot be dropped: {cloud.network_reason}", f"无法丢弃数据包:{cloud.network_reason}")
+        raise StepNotReached(Unreached("vpc", "no-namespaces", detail))
+
+
+def _failing(subject: Subject, cause: str) -> Subject:
+    if subject.has("events-empty"):
+        return subject.cell.provoked_with(cause, "events-empty")
+    return subject.cell.provoked(cause)
+
+
+def events(subject: Subject) -> Observation[Events]:
+    """Events of a VNode whose packets to the API server are dropped."""
+    _needs_packets(subject)
+    failing = _failing(subject, UNREACHABLE)
+    return await_events(
+        subject.world.cloud.client, failing.vnode().id, deadline_seconds=subject.cell.seconds("event-seen")
+    )
+
+
+def _named(subject: Subject, cause: str) -> Observation[Named]:
+    failing = _failing(subject, cause)
+    seen = await_events(
+        subject.world.cloud.client, failing.vnode().id, deadline_seconds=subject.cell.seconds("event-seen")
+    )
+    changed = [_NEAR_MISSES[name] for name in sorted(subject.defects & _NEAR_MISSES.keys())]
+    messages = tuple(changed) or seen.value.messages
+    found = diagnose(messages)
+    value = Named(cause, tuple(match.cause for match in found.causes), tuple(found.unknown), messages)
+    return Observation(value, Source.CLOUD, evidence=seen.evidence)
+
+
+def unreachable(subject: Subject) -> Observation[Named]:
+    """What the events of a VNode that cannot reach the API server are diagnosed as."""
+    _needs_packets(subject)
+    return _named(subject, UNREACHABLE)
+
+
+def no_such_host(subject: Subject) -> Observation[Named]:
+    """What the events of a VNode whose DNS lacks the name are diagnosed as."""
+    _needs_packets(subject)
+    return _named(subject, NO_SUCH_HOST)
+
+
+#: Defect that provokes a cause, and the cause that the diagnosis must name.
+FURTHER = (("api-server-refused", "connection-refused"), ("no-route", "no-route"))
+
+
+def further(subject: Subject) -> Observation[Causes]:
+    """Further causes, one VNode each."""
+    _needs_packets(subject)
+    cases: list[Named] = []
+    for defect, cause in FURTHER:
+        seen = _named(subject, defect)
+        cases.append(Named(cause, seen.value.causes, seen.value.unknown, seen.value.messages))
+    return Observation(Causes(tuple(cases)), Source.CLOUD)

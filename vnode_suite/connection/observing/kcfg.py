@@ -1,0 +1,266 @@
+"""KCFG: looking at how a kubeconfig was made, and at the kubeconfig itself."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from datetime import UTC, datetime
+
+from vnode_suite.access.approver.process import start_approver
+from vnode_suite.access.approver.rules import Variant
+from vnode_suite.access.bootstrap import Issuance, submit_improper
+from vnode_suite.access.generate import Generated
+from vnode_suite.access.kubeconfig import Credential, view
+from vnode_suite.checks.kcfg import (
+    Authority,
+    Expiry,
+    Fitness,
+    Generation,
+    Improper,
+    Issue,
+    Mode,
+    Resolution,
+    TokenLife,
+    WhoAmI,
+)
+from vnode_suite.clusters.kube import AccessRequest, KubeClient, KubeError, KubeUnreachable
+from vnode_suite.connection import identities
+from vnode_suite.connection.observing.pre import handed_view, resolve_here
+from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.connection.subject import Subject
+from vnode_suite.model import Evidence, Identity, Observation, Source, Text, Unreached
+
+#: What OpenSSL says (``verify_code``), and what a check calls it. Codes: openssl-verification-options(1).
+_VERIFY_CODES = {
+    9: "server-certificate-not-yet-valid",
+    10: "server-certificate-expired",
+    18: "ca-does-not-verify-server",
+    19: "ca-does-not-verify-server",
+    20: "ca-does-not-verify-server",
+    21: "ca-does-not-verify-server",
+    62: "server-certificate-wrong-name",
+    64: "server-certificate-wrong-name",
+}
+_DIAL_SECONDS = 10.0
+
+
+def generation(subject: Subject) -> Observation[Generation]:
+    """How generating the identity ended."""
+    outcome = subject.outcome(subject.identity)
+    mode = subject.identity_kind.value
+    if outcome.unreached is not None:
+        return Observation(
+            Generation(mode, outcome.unreached.reason, outcome.unreached.detail.en), Source.CLUSTER
+        )
+    generated: Generated = outcome.product  # type: ignore[assignment]
+    extra = tuple(sorted({g.right.id for g in generated.granted if g.right.kind.value == "extra-privilege"}))
+    return Observation(
+        Generation(mode, extra=extra),
+        Source.CLUSTER,
+        evidence=(Evidence("objects made", "\n".join(generated.created)),),
+    )
+
+
+def issue(subject: Subject) -> Observation[Issue]:
+    """What became of a proper CSR."""
+    issuance = subject.issuance()
+    return Observation(_issue(subject, issuance), Source.CLUSTER, evidence=(_csr_evidence(issuance),))
+
+
+def _issue(subject: Subject, issuance: Issuance) -> Issue:
+    approver = subject.cell.approver
+    name = "the suite's approver (rules of the published one)" if approver else "nobody"
+    took = issuance.issued_after if issuance.issued_after is not None else issuance.waited
+    return Issue(name, issuance.state, took, subject.cell.seconds("certificate-issued"))
+
+
+def _csr_evidence(issuance: Issuance) -> Evidence:
+    shown = {
+        "name": issuance.csr_name,
+        "username": issuance.requester,
+        "groups": issuance.requester_groups,
+        "usages": issuance.csr["spec"].get("usages"),
+        "signerName": issuance.csr["spec"].get("signerName"),
+        "conditions": (issuance.csr.get("status") or {}).get("conditions"),
+    }
+    return Evidence(f"CertificateSigningRequest {issuance.csr_name}", json.dumps(shown, indent=1), "json")
+
+
+def improper(subject: Subject) -> Observation[Improper]:
+    """What became of every improper CSR, read once a proper one made after them was approved."""
+    identities.approver(subject)
+    outcome = submit_improper(
+        subject.cell.making,
+        subject.identity().kubeconfig,
+        subject.cell.naming,
+        deadline_seconds=subject.cell.seconds("certificate-issued"),
+    )
+    if not outcome.conclusive:
+        detail = Text("no approver looked at the requests", "没有 approver 处理请求")
+        raise StepNotReached(Unreached("approver", "nobody-looked", detail))
+    states = tuple((variant.value, state) for variant, state in outcome.states)
+    lines = "\n".join(f"{variant}: {state}" for variant, state in states)
+    left_out = ", ".join(variant.value for variant in outcome.not_expressible)
+    note = f"\ncannot be asked of this server: {left_out}" if left_out else ""
+    return Observation(
+        Improper("the suite's approver", states), Source.CLUSTER, evidence=(Evidence("improper CSRs", lines + note),)
+    )
+
+
+def published_approver(subject: Subject) -> Observation[Issue]:
+    """Whether the published approver's behaviour sees any CSR on this server: it is started, and says so itself."""
+    access = identities.approver_credential(subject.cell)
+    with start_approver(access.reveal(), Variant.PUBLISHED_IMAGE) as published:
+        state = published.state
+    seen = Issue("the published approver", "issued" if state.sees else "pending", 0.0, 0.0, state.problem)
+    said = state.problem or f"it watches certificates.k8s.io/{state.api}"
+    return Observation(seen, Source.CLUSTER, evidence=(Evidence("the approver says", said),))
+
+
+def token_life(subject: Subject) -> Observation[TokenLife]:
+    """How long the token lives, and whether a request with it is answered."""
+    generated = subject.identity()
+    now = datetime.now(UTC)
+    remaining = None if generated.expires is None else (generated.expires - now).total_seconds()
+    refused = ""
+    with KubeClient.from_kubeconfig_text(generated.kubeconfig.reveal()) as client:
+        try:
+            client.access_review(AccessRequest("get", path="/version"))
+        except KubeError as no:
+            refused = no.message
+    said = "no exp" if generated.expires is None else f"exp {generated.expires:%F %T}Z"
+    horizon = subject.cell.seconds("token-horizon")
+    return Observation(TokenLife(remaining, horizon, refused), Source.CLUSTER, evidence=(Evidence("JWT", said),))
+
+
+def mode(subject: Subject) -> Observation[str]:
+    """The identity's name, for what is only said."""
+    return Observation(subject.identity_kind.value, Source.LOCAL)
+
+
+def _form(subject: Subject) -> Credential | None:
+    return None if subject.identity_kind is Identity.ADMIN else Credential.TOKEN
+
+
+def usable(subject: Subject) -> Observation[Fitness]:
+    """What keeps the kubeconfig from being used as it stands."""
+    handed = subject.kubeconfig()
+    seen = view(handed.text.reveal(), wanted=_form(subject), file_name=handed.file_name)
+    facts = f"server {seen.server}\ncurrent-context {seen.current_context}\ncredentials {', '.join(seen.credentials)}"
+    return Observation(Fitness(seen.unusable, seen.server), Source.LOCAL, evidence=(Evidence("kubeconfig", facts),))
+
+
+def shape(subject: Subject) -> Observation[Fitness]:
+    """Where the generated file departs from the page's shape."""
+    handed = subject.kubeconfig()
+    seen = view(handed.text.reveal(), wanted=_form(subject), file_name=handed.file_name)
+    facts = f"file {handed.file_name}\nclusters {seen.clusters}\nuser {seen.user}\nnamespace {seen.namespace}"
+    return Observation(Fitness(seen.shape_problems, seen.server), Source.LOCAL, evidence=(Evidence("kubeconfig", facts),))
+
+
+def authority(subject: Subject) -> Observation[Authority]:
+    """The CA in the kubeconfig against the server that answers."""
+    handed = subject.kubeconfig()
+    seen = view(handed.text.reveal(), wanted=_form(subject), file_name=handed.file_name)
+    if seen.authority_problems:
+        return Observation(Authority(seen.authority_problems[0], ""), Source.LOCAL)
+    address = handed_view(subject)
+    problem, detail = _handshake(address.host, address.port, seen.ca_pem)
+    return Observation(
+        Authority("", problem, detail), Source.NETWORK, evidence=(Evidence("TLS handshake", detail or "verified"),)
+    )
+
+
+def _handshake(host: str, port: int, ca_pem: str) -> tuple[str, str]:
+    import socket
+
+    context = ssl.create_default_context(cadata=ca_pem)
+    try:
+        with (
+            socket.create_connection((host, port), timeout=_DIAL_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            return "", ""
+    except ssl.SSLCertVerificationError as refused:
+        return _VERIFY_CODES.get(refused.verify_code, "ca-does-not-verify-server"), refused.verify_message
+    except OSError as failed:
+        return "no-handshake", str(failed)
+
+
+def resolution(subject: Subject) -> Observation[Resolution]:
+    """The server's name, resolved on the VNode's side and here."""
+    seen = handed_view(subject)
+    cloud = subject.world.cloud
+    answer = cloud.probe(
+        vswitch_id=next(iter(cloud.vswitches)),
+        host=seen.host,
+        port=seen.port,
+        timeout=subject.cell.seconds("route-answer"),
+        defects=sorted(subject.defects_at("vnode")),
+    )
+    expected = resolve_here(seen.host) or resolve_here(subject.world.admin.host)
+    return Observation(
+        Resolution(seen.host, tuple(answer.get("resolved") or ()), expected, str(answer["error"])), Source.NETWORK
+    )
+
+
+def who(subject: Subject) -> Observation[WhoAmI]:
+    """Who the server takes the credential for, by a refusal that names the user (there is no SelfSubjectReview)."""
+    handed = subject.kubeconfig()
+    user, error = _asked(handed.text.reveal())
+    return Observation(
+        WhoAmI(user, handed.expected_user, error), Source.CLUSTER, evidence=(Evidence("authenticated as", user or error),)
+    )
+
+
+def _asked(text: str) -> tuple[str, str]:
+    """``(user, "")``, or ``("", refusal)`` where the server does not know the credential."""
+    import re
+
+    with KubeClient.from_kubeconfig_text(text) as client:
+        try:
+            # Nobody that a VNode may be has this right, so that the refusal names who asked.
+            answer = client.raw("/apis/vnode-suite.invalid/v1/whoami")
+        except KubeUnreachable as silent:
+            return "", silent.detail
+    message = json.loads(answer.text).get("message", "") if answer.text.startswith("{") else answer.text
+    if answer.status == 401:
+        return "", message or "Unauthorized"
+    named = re.search(r'User "([^"]+)"', message)
+    return (named.group(1), "") if named else ("system:masters (nothing is refused)", "")
+
+
+def declared_mode(subject: Subject) -> Observation[Mode]:
+    """The identity in use, against declared security requirements."""
+    required = subject.cell.run.settings.scope.security_required or subject.has("identity-not-bootstrap")
+    kind = "serviceaccount" if subject.has("identity-not-bootstrap") else subject.identity_kind.value
+    return Observation(Mode(kind, required), Source.LOCAL)
+
+
+def expiries(subject: Subject) -> Observation[tuple[Expiry, ...]]:
+    """Days left of every token and certificate handed out."""
+    generated, now = subject.identity(), datetime.now(UTC)
+
+    def days(moment: datetime | None) -> float | None:
+        return None if moment is None else (moment - now).total_seconds() / 86_400
+
+    found = [Expiry("token", days(generated.expires))]
+    if subject.identity_kind is Identity.BOOTSTRAP:
+        issued = subject.issuance().certificate
+        if issued is not None:
+            found.append(Expiry("client certificate", days(issued.not_after)))
+    return Observation(tuple(found), Source.CLUSTER)
+
+
+def admin_excess(subject: Subject) -> Observation[tuple[str, ...]]:
+    """Some rights of an administrator that a VNode never needs."""
+    questions = [
+        AccessRequest("delete", "nodes"),
+        AccessRequest("delete", "secrets"),
+        AccessRequest("create", "clusterrolebindings", "rbac.authorization.k8s.io"),
+        AccessRequest("delete", "namespaces"),
+    ]
+    answers = subject.client().access_reviews(questions)
+    return Observation(tuple(str(a.request) for a in answers if a.allowed), Source.CLUSTER)
+
+

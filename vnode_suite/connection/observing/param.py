@@ -1,0 +1,129 @@
+"""PARAM: reading region, VPC, vSwitches and security group from the cloud, before the call."""
+
+from __future__ import annotations
+
+import json
+
+from vnode_suite.checks.param import Inbound, Membership, RegionServed, Rule
+from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.connection.subject import Subject
+from vnode_suite.eci.network import SecurityGroup
+from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
+
+#: A region that no cloud will ever list.
+_UNSERVED = "cn-nowhere-1"
+
+
+def region(subject: Subject) -> Observation[RegionServed]:
+    """The region in use, and what DescribeRegions lists."""
+    cloud = subject.world.cloud
+    served = tuple(sorted(found.id for found in cloud.client.describe_regions()))
+    chosen = _UNSERVED if subject.has("unserved-region") else cloud.region
+    return Observation(
+        RegionServed(chosen, served), Source.CLOUD, evidence=(Evidence("DescribeRegions", "\n".join(served)),)
+    )
+
+
+def vswitches(subject: Subject) -> Observation[tuple[str, ...]]:
+    """The vSwitches that the call is to be given."""
+    return Observation(given_vswitches(subject), Source.LOCAL)
+
+
+def given_vswitches(subject: Subject) -> tuple[str, ...]:
+    """The vSwitches asked for, with the subject's defects in them."""
+    cloud = subject.world.cloud
+    given = subject.cell.run.settings.cloud.vswitches or tuple(cloud.vswitches)[:1]
+    if subject.has("zero-vswitches"):
+        return ()
+    if subject.has("eleven-vswitches"):
+        return (*given, *(f"vsw-extra-{number}" for number in range(11 - len(given))))
+    if subject.has("vswitches-of-two-vpcs"):
+        return (*given, cloud.for_controls["vswitch_of_another_vpc"])
+    return tuple(given)
+
+
+_GROUPS_BY_DEFECT = {
+    "security-group-of-other-vpc": "other-vpc",
+    "normal-security-group": "normal-type",
+    "rule-dropped-by-equal-priority": "drop-of-equal-priority",
+    "rule-10250-only": "10250-only",
+}
+
+
+def given_group(subject: Subject) -> str:
+    """The security group asked for, with the subject's defects in it."""
+    cloud = subject.world.cloud
+    for defect, name in _GROUPS_BY_DEFECT.items():
+        if subject.has(defect):
+            return str(cloud.for_controls["security_groups"][name])
+    return subject.cell.run.settings.cloud.security_group or str(cloud.security_group_id)
+
+
+def membership(subject: Subject) -> Observation[Membership]:
+    """Which VPC each vSwitch and the group lie in."""
+    wanted = given_vswitches(subject)
+    _needs_some(wanted)
+    found = {v.id: v.vpc_id for v in subject.world.cloud.networks.vswitches(wanted)}
+    name = given_group(subject)
+    group = subject.world.cloud.networks.security_group(name)
+    value = Membership(tuple((v, found.get(v, "")) for v in wanted), name, group.vpc_id if group else "")
+    return Observation(value, Source.CLOUD, evidence=(Evidence("DescribeVSwitches", json.dumps(found, indent=1), "json"),))
+
+
+def _needs_some(vswitches: tuple[str, ...]) -> None:
+    if not vswitches:
+        raise StepNotReached(Unreached("request", "no-vswitch", Text("no vSwitch was given", "未指定交换机")))
+
+
+def _group(subject: Subject) -> SecurityGroup:
+    name = given_group(subject)
+    group = subject.world.cloud.networks.security_group(name)
+    if group is None:
+        raise StepNotReached(Unreached("request", "no-group", Text(f"{name} is not known", f"{name} 不存在")))
+    return group
+
+
+def group_type(subject: Subject) -> Observation[str]:
+    """SecurityGroupType as DescribeSecurityGroups has it."""
+    group = _group(subject)
+    return Observation(group.type, Source.CLOUD, evidence=(Evidence("DescribeSecurityGroups", f"{group.id}: {group.type}"),))
+
+
+def from_vpc(subject: Subject) -> Observation[Inbound]:
+    """The group's inbound rules against every block of the VPC."""
+    group = _group(subject)
+    vpc = subject.world.cloud.networks.vpcs([group.vpc_id])[0]
+    return _inbound(subject, group, vpc.cidrs)
+
+
+def from_api_servers(subject: Subject) -> Observation[Inbound]:
+    """The group's inbound rules against every API server: the ``default/kubernetes`` Endpoints."""
+    found = subject.world.kube.get("/api/v1/namespaces/default/endpoints/kubernetes")
+    addresses = [a["ip"] for s in found.get("subsets") or () for a in s.get("addresses") or ()]
+    if subject.has("rule-10250-only"):
+        # In the VPC an API server is let in by the rule for the VPC: here it stands outside (TEST-NET-2, RFC 5737).
+        addresses = ["198.51.100.10"]
+    return _inbound(subject, _group(subject), tuple(f"{address}/32" for address in addresses))
+
+
+def _inbound(subject: Subject, group: SecurityGroup, sources: tuple[str, ...]) -> Observation[Inbound]:
+    read = subject.world.cloud.networks.rules(group.id, "ingress")
+    rules = tuple(
+        Rule(r.protocol.upper(), r.ports, r.policy == "Accept", r.priority, r.peer_cidr)
+        for r in read
+        if r.peer_cidr and not r.port_list
+    )
+    lines = "\n".join(f"{r.priority:>3} {r.policy:<6} {r.protocol:<4} {r.ports or 'all'} {r.peer_cidr or r.peer_group or r.peer_prefix_list}" for r in read)
+    return Observation(
+        Inbound(group.id, rules, sources, len(read) - len(rules)),
+        Source.CLOUD,
+        evidence=(Evidence(f"inbound rules of {group.id}", lines),),
+    )
+
+
+def free_addresses(subject: Subject) -> Observation[tuple[tuple[str, int], ...]]:
+    """AvailableIpAddressCount of each vSwitch."""
+    wanted = given_vswitches(subject)
+    _needs_some(wanted)
+    found = subject.world.cloud.networks.vswitches(wanted)
+    return Observation(tuple((v.id, v.available) for v in found), Source.CLOUD)

@@ -1,0 +1,47 @@
+"""PORT: the VNode's ports through the API server's own eyes."""
+
+from __future__ import annotations
+
+from vnode_suite.checks.port import Answer
+from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.connection.subject import Subject
+from vnode_suite.model import Observation, Source, Text, Unreached
+from vnode_suite.probes.ports import port_answer
+
+
+def of_10250(subject: Subject) -> Observation[Answer]:
+    """TCP 10250: node proxy, and the logs of a Pod where one runs."""
+    node = subject.node().name
+    pod = subject.outcome(subject.pod) if subject.sound is None else None
+    return port_answer(
+        subject.world.kube,
+        node,
+        10250,
+        timeout_seconds=subject.cell.seconds("port-answer"),
+        pod=("default", pod.product) if pod is not None and pod.product else None,
+    )
+
+
+def of_10255(subject: Subject) -> Observation[Answer]:
+    """TCP 10255: node proxy."""
+    cloud = subject.world.cloud
+    if cloud.network == "loopback":
+        detail = Text(
+            f"the API server refuses loopback addresses for 10255, and there are no namespaces: {cloud.network_reason}",
+            f"API Server 拒绝通过回环地址访问 10255,且无法使用网络命名空间:{cloud.network_reason}",
+        )
+        raise StepNotReached(Unreached("vpc", "no-namespaces", detail))
+    return port_answer(
+        subject.world.kube, subject.node().name, 10255, timeout_seconds=subject.cell.seconds("port-answer")
+    )
+
+
+def streams(subject: Subject) -> Observation[Answer]:
+    """exec, attach and port-forward: asked without upgrading, so that only the way there is seen."""
+    pod, kube = subject.pod(), subject.world.kube
+    base = f"/api/v1/namespaces/default/pods/{pod}"
+    ways: list[tuple[str, str]] = []
+    for name, path in (("exec", "/exec?command=true&stdout=true"), ("attach", "/attach?stdout=true"), ("port-forward", "/portforward")):
+        answer = kube.raw(f"{base}{path}", "POST", timeout_seconds=subject.cell.seconds("port-answer"))
+        ways.append((name, "" if answer.status < 400 else f"HTTP {answer.status}"))
+    return Observation(Answer(10250, tuple(ways)), Source.NETWORK)

@@ -1,0 +1,173 @@
+"""PRE: looking before anything is created."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+from vnode_suite.access.kubeconfig import KubeconfigView, view
+from vnode_suite.checks.pre import BothWays, Clocks, Reach, ServerVersion, rules_itself_out
+from vnode_suite.clusters.kube import KubeClient
+from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.connection.subject import Subject
+from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
+
+#: What a probe calls its failure, and what a check calls it.
+_PROBLEMS = {
+    "timeout": "no-answer",
+    "refused": "connection-refused",
+    "reset": "connection-refused",
+    "no-route": "no-route",
+    "network-unreachable": "no-route",
+    "dns-no-such-host": "name-not-resolved",
+    "dns-timeout": "name-not-resolved",
+}
+
+
+def server_version(subject: Subject) -> Observation[ServerVersion]:
+    """``GET /version`` of the server that the subject is to join."""
+    window = subject.cell.run.catalogue.window
+    if subject.has("server-too-old", "server-too-new"):
+        first, last = window
+        minor = _beside(first, -1) if subject.has("server-too-old") else _beside(last, +1)
+        with _stub_server(minor) as kube:
+            answer = kube.server_version()
+    else:
+        answer = subject.world.kube.server_version()
+    return Observation(
+        ServerVersion(str(answer["gitVersion"]), window),
+        Source.CLUSTER,
+        evidence=(Evidence("GET /version", json.dumps(answer, indent=1), "json"),),
+    )
+
+
+def _beside(minor: str, step: int) -> str:
+    major, _, number = minor.partition(".")
+    return f"{major}.{int(number) + step}"
+
+
+@contextmanager
+def _stub_server(minor: str) -> Iterator[KubeClient]:
+    """A server beside the cluster that answers ``/version`` with another minor, and nothing else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"major": "1", "minor": minor.split(".")[1], "gitVersion": f"v{minor}.0"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing: the evidence has the answer."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            with KubeClient.anonymous(f"http://127.0.0.1:{server.server_port}", "") as kube:
+                yield kube
+        finally:
+            server.shutdown()
+
+
+def handed_view(subject: Subject) -> KubeconfigView:
+    """The kubeconfig that is handed over, as facts; needs one that names a server."""
+    seen = view(subject.kubeconfig().text.reveal())
+    if not seen.host:
+        detail = Text("the kubeconfig names no server", "kubeconfig 未指明服务器")
+        raise StepNotReached(Unreached("kubeconfig", "no-server", detail))
+    return seen
+
+
+def reach(subject: Subject) -> Observation[Reach]:
+    """A dial from the VNode's side to the server of the kubeconfig, unless the address rules itself out."""
+    seen = handed_view(subject)
+    if subject.world.cloud.network == "loopback":
+        reason = subject.world.cloud.network_reason
+        raise StepNotReached(
+            Unreached("vpc", "no-namespaces", Text(f"no VPC could be made: {reason}", f"无法构建 VPC:{reason}"))
+        )
+    if rules_itself_out(seen.host):
+        return Observation(Reach(seen.host, seen.port, (), None), Source.LOCAL)
+    cloud = subject.world.cloud
+    answer = cloud.probe(
+        vswitch_id=next(iter(cloud.vswitches)),
+        host=seen.host,
+        port=seen.port,
+        tls=True,
+        ca_pem="",
+        timeout=subject.cell.seconds("route-answer"),
+        defects=sorted(subject.defects_at("vnode")),
+    )
+    problem = "" if answer["connected"] else _PROBLEMS.get(str(answer["error_kind"]), "no-answer")
+    resolved = tuple(answer.get("resolved") or ())
+    expected = resolve_here(seen.host)
+    if resolved and expected and not set(resolved) & set(expected):
+        problem = "name-resolves-elsewhere"
+    shown = {key: value for key, value in answer.items() if key != "peer_certificates"}
+    return Observation(
+        Reach(seen.host, seen.port, resolved, not problem, problem, str(answer["error"])),
+        Source.NETWORK,
+        evidence=(Evidence(f"dial {seen.host}:{seen.port} from the VPC", json.dumps(shown, indent=1), "json"),),
+    )
+
+
+def resolve_here(host: str) -> tuple[str, ...]:
+    """Addresses of *host* on the runner's side; itself where it is an address; none where it is unknown here."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return ()
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def clocks(subject: Subject) -> Observation[Clocks]:
+    """``Date`` of the API server against the runner's clock, and the start of its certificate."""
+    kube = subject.world.kube
+    before = time.time()
+    answer = kube.raw("/version")
+    runner = (before + time.time()) / 2
+    date = parsedate_to_datetime(answer.headers["Date"]).timestamp() if "Date" in answer.headers else runner
+    ahead = max(0.0, _certificate_begins(subject) - runner)
+    # The header has whole seconds: half a second of difference says nothing.
+    skew = date + 0.5 - runner
+    return Observation(
+        Clocks(skew if abs(skew) > 1 else 0.0, ahead),
+        Source.NETWORK,
+        evidence=(Evidence("Date header", f"{answer.headers.get('Date')} at {datetime.fromtimestamp(runner, UTC):%F %T}Z"),),
+    )
+
+
+def _certificate_begins(subject: Subject) -> float:
+    from cryptography import x509
+
+    admin = subject.world.admin
+    host, port = admin.server.removeprefix("https://").rsplit(":", 1)
+    pem = ssl.get_server_certificate((host, int(port)))
+    return x509.load_pem_x509_certificate(pem.encode()).not_valid_before_utc.timestamp()
+
+
+def both_ways(subject: Subject) -> Observation[BothWays]:
+    """Both directions between the cluster's network and the VPC: the VNode's dial, and the API server's."""
+    from vnode_suite.probes.ports import node_proxy
+
+    there = reach(subject)
+    slug, said = node_proxy(
+        subject.world.kube, subject.node().name, 10250, timeout_seconds=subject.cell.seconds("port-answer")
+    )
+    return Observation(
+        BothWays(bool(there.value.connected), not slug, said[:200] if slug else there.value.error),
+        Source.NETWORK,
+        evidence=there.evidence,
+    )

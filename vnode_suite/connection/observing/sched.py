@@ -1,0 +1,46 @@
+"""SCHED: Pods that the suite puts on the VNode."""
+
+from __future__ import annotations
+
+from vnode_suite.checks.sched import Annotated, Placed
+from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.connection.subject import Subject
+from vnode_suite.model import Observation, Text, Unreached
+from vnode_suite.probes import pods
+
+
+def by_selector(subject: Subject) -> Observation[Placed]:
+    """A Pod with the nodeSelector and (unless that is the defect) the toleration."""
+    subject.ready()
+    node = subject.node().name
+    # Several VNodes may be there at once; the host name says which of them is meant.
+    pod = subject.make_pod(selector=True, tolerates=not subject.has("pod-without-toleration"), pinned=node)
+    return pods.await_running(subject.world.kube, pod, node, deadline_seconds=subject.cell.seconds("pod-running"))
+
+
+def by_name(subject: Subject) -> Observation[Placed]:
+    """A Pod with nodeName."""
+    subject.ready()
+    node = subject.node().name
+    named = f"{node}-missing" if subject.has("pod-names-missing-node") else node
+    pod = subject.make_pod(node_name=named)
+    return pods.await_running(subject.world.kube, pod, named, deadline_seconds=subject.cell.seconds("pod-running"))
+
+
+def by_policy(subject: Subject) -> Observation[Placed]:
+    """A Pod that an eci-profile Selector matches: only where the user has eci-profile deployed."""
+    detail = Text("eci-profile is not deployed on this cluster", "该集群未部署 eci-profile")
+    raise StepNotReached(Unreached("eci-profile", "not-deployed", detail))
+
+
+def annotated(subject: Subject) -> Observation[Annotated]:
+    """The instance id that the VNode writes on a Pod it runs."""
+    if subject.fresh:
+        # A defect of the whole cell's rights: only a Pod that comes under it can tell.
+        subject.ready()
+        name = subject.make_pod(node_name=subject.node().name)
+    else:
+        name = subject.pod()
+    return pods.instance_annotation(
+        subject.world.kube, name, deadline_seconds=subject.cell.seconds("annotation-written")
+    )

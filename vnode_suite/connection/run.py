@@ -1,0 +1,121 @@
+"""One acceptance run: what every cell of it shares, and the folder that it writes."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from vnode_suite.cleanup.journal import Journal
+from vnode_suite.connection.cell import CellRun
+from vnode_suite.connection.conditions import conditions
+from vnode_suite.connection.world import World
+from vnode_suite.core.ledger import Ledger
+from vnode_suite.core.processes import Supervisor
+from vnode_suite.core.progress import Progress, SilentProgress
+from vnode_suite.core.secrets import REGISTRY, Registry
+from vnode_suite.core.settings import Settings
+from vnode_suite.data.catalogue import Catalogue, load_catalogue
+from vnode_suite.data.deadlines import Deadlines, load_deadlines
+from vnode_suite.data.defects import Defects, load_defects
+from vnode_suite.data.versions import Versions, load_versions
+from vnode_suite.model import Cell, Cloud
+
+
+#: What was selected of one cell: clauses, each alone or with a defect to show that its check can fail.
+Wanted = tuple[tuple[str, str | None], ...]
+
+
+@dataclass(slots=True)
+class Run:
+    """Owns the ledger, the journal, the processes and the worlds of one run; a context manager.
+
+    :ivar id: eight characters of ``a-z0-9``; names everything that the run makes.
+    :ivar folder: ``<report-dir>/<run-id>``, what a reader gets.
+    """
+
+    settings: Settings
+    id: str
+    folder: Path
+    shard: str = "main"
+    progress: Progress = field(default_factory=SilentProgress)
+    #: By cell id; what is started early so that it can be judged late.
+    wanted: Mapping[str, Wanted] = field(default_factory=dict)
+
+    secrets: Registry = REGISTRY
+    ledger: Ledger = field(init=False)
+    journal: Journal = field(init=False)
+    supervisor: Supervisor = field(init=False)
+    scratch: Path = field(init=False)
+    catalogue: Catalogue = field(init=False)
+    defects: Defects = field(init=False)
+    deadlines: Deadlines = field(init=False)
+    versions: Versions = field(init=False)
+    _worlds: dict[str, World] = field(init=False, default_factory=dict)
+    _guard: threading.RLock = field(init=False, default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        scope = self.settings.scope
+        self.folder = self.folder.absolute()
+        (self.folder / "evidence").mkdir(parents=True, exist_ok=True)
+        self.ledger = Ledger(self.folder / _ledger_name(self.shard), self.secrets, self.shard)
+        self.catalogue = load_catalogue(scope.page_revision)
+        self.defects = load_defects()
+        self.deadlines = load_deadlines(
+            scope.deadlines, simulated=self.settings.cloud.cloud is not Cloud.LIVE
+        )
+        self.versions = load_versions()
+
+    def __enter__(self) -> Run:
+        # Keys, kubeconfigs and etcd's data live here and go with the run; nothing of it is evidence.
+        self.scratch = Path(tempfile.mkdtemp(prefix=f"vnode-suite-{self.id}-"))
+        self.journal = Journal.open(self.id, shard=self.shard, scratch=self.scratch)
+        self.supervisor = Supervisor(log=self.scratch / "supervisor.log")
+        self.supervisor.at_end(["rm", "-rf", str(self.scratch)])
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def world(self, version: str) -> World:
+        """The world of one version, opened when it is first asked for: one control plane a version, never two."""
+        with self._guard:
+            if version not in self._worlds:
+                self._worlds[version] = World(self, version)
+            world = self._worlds[version]
+        world.open()
+        return world
+
+    def conditions(self, cell: Cell) -> frozenset[str]:
+        """The named conditions that hold in *cell* (see :mod:`vnode_suite.connection.conditions`)."""
+        return conditions(self.settings, cell)
+
+    def cell(self, cell: Cell) -> CellRun:
+        """The run of one cell, in its version's world."""
+        return self.world(cell.version).cell(cell)
+
+    def leave(self, version: str) -> None:
+        """Close the world of *version*, if it was opened: its processes make room for the next one's."""
+        with self._guard:
+            world = self._worlds.pop(version, None)
+        if world is not None:
+            world.close()
+
+    def close(self) -> None:
+        """Close every world and stop every process; never raises for something that is already gone."""
+        with contextlib.suppress(Exception):
+            # The supervisor stops what is left, and the journal knows what could not be undone.
+            for version in list(self._worlds):
+                self.leave(version)
+        self.supervisor.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.journal.close()
+
+
+def _ledger_name(shard: str) -> str:
+    return "events.jsonl" if shard == "main" else f"events-{shard}.jsonl"

@@ -1,0 +1,323 @@
+"""A VNode's way into a cluster, step by step; the one under test, or a twin with one defect.
+
+A twin shares with the VNode under test every step that its defect does not touch, and takes the others itself:
+so a control differs from the real thing in one respect only.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vnode_suite.access.bootstrap import Issuance, bootstrap
+from vnode_suite.access.generate import Generated
+from vnode_suite.access import limited
+from vnode_suite.cleanup.journal import Entry
+from vnode_suite.clusters.kube import KubeClient
+from vnode_suite.connection import creating, exclusion, identities
+from vnode_suite.connection.gate import first_obstacle
+from vnode_suite.connection.steps import Outcome, Steps, StepNotReached, outcome_of, step
+from vnode_suite.core.secrets import Secret
+from vnode_suite.eci.models import CreateRequest
+from vnode_suite.model import Identity, Observation, Text, Unreached
+from vnode_suite.probes import pods
+from vnode_suite.probes.nodes import NodeHistory, find_vnode
+from vnode_suite.probes.vnodes import await_absence, find
+
+if TYPE_CHECKING:
+    from vnode_suite.connection.cell import CellRun
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """The kubeconfig that is handed to the VNode."""
+
+    text: Secret
+    file_name: str
+    #: Who the server should take its credential for, as a prefix.
+    expected_user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A VNode that CreateVirtualNode answered an id for."""
+
+    id: str
+    request: CreateRequest
+    #: When the call was made, on the monotonic clock.
+    called_at: float
+    nodes_before: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A VNode's Node."""
+
+    name: str
+    found_by: str
+    #: From the call, in seconds.
+    seconds: float
+
+
+class Subject:
+    """See the module. Every method marked as a step runs once and is remembered.
+
+    :param sound: the VNode under test, for a twin; ``None`` for that one itself.
+    :param gated: whether known obstacles forbid the call (not for a VNode that is to fail on purpose).
+    :param fresh: nothing that was observed of the VNode under test may be reused (a defect of the whole cell).
+    """
+
+    def __init__(
+        self,
+        cell: CellRun,
+        name: str,
+        defects: frozenset[str],
+        *,
+        sound: Subject | None = None,
+        gated: bool = True,
+        fresh: bool = False,
+    ) -> None:
+        self.cell = cell
+        self.name = name
+        self.defects = defects
+        self.sound = sound
+        self.gated = gated
+        self.fresh = fresh
+        self.steps = Steps(partial(cell.announce, name))
+        self.journal_entry: Entry | None = None
+        self._clients: list[KubeClient] = []
+        self._guard = threading.RLock()
+        self._looks: dict[Callable[..., Any], Future[Any]] = {}
+
+    # -- what a subject is ----------------------------------------------------------------------------------
+
+    @property
+    def world(self) -> Any:
+        """The world of the cell's version."""
+        return self.cell.world
+
+    @property
+    def identity_kind(self) -> Identity:
+        """The identity of the cell."""
+        return self.cell.cell.identity
+
+    def has(self, *names: str) -> bool:
+        """Whether one of these defects is this subject's."""
+        return not self.defects.isdisjoint(names)
+
+    def defects_at(self, *places: str) -> frozenset[str]:
+        """The subject's defects that live in one of *places* (``vnode``, ``eci``, ...)."""
+        catalogue = self.cell.run.defects
+        return frozenset(name for name in self.defects if catalogue.defect(name).where in places)
+
+    def outcome(self, product: Callable[[], T]) -> Outcome[T]:
+        """A step's outcome, for the clause that judges the step itself."""
+        return outcome_of(product)
+
+    def observe(self, look: Callable[[Subject], Observation[T]]) -> Observation[T]:
+        """What *look* sees of this subject; looked at once, perhaps long before it is judged."""
+        with self._guard:
+            future = self._looks.get(look)
+            mine = future is None
+            if future is None:
+                future = self._looks[look] = Future()
+        if mine:
+            try:
+                future.set_result(look(self))
+            except BaseException as problem:
+                future.set_exception(problem)
+        seen: Observation[T] = future.result()
+        return seen
+
+    def _shares(self, *places: str) -> bool:
+        """Whether the step is the sound subject's: this is a twin whose defect lives in none of *places*."""
+        return self.sound is not None and not self.defects_at(*places)
+
+    # -- the steps ------------------------------------------------------------------------------------------
+
+    @step("identity")
+    def identity(self) -> Generated:
+        """An identity with the page's rights, and the kubeconfig that holds its credential."""
+        if self.sound is not None and not self.has("no-right-to-create-secrets", "token-short-lived"):
+            return self.sound.identity()
+        cell, world = self.cell, self.world
+        if self.has("no-right-to-create-secrets"):
+            making, ca = cell.making, world.cluster.ca_pem
+            with limited.no_right_to_create_secrets(making, ca, cell.naming) as token:
+                with limited.client(making, ca, token) as powerless:
+                    return identities.generate(self, powerless)
+        generated = identities.generate(self, world.kube)
+        if self.sound is None:
+            identities.inject_defects(self, generated)
+        return generated
+
+    @step("kubeconfig")
+    def kubeconfig(self) -> Handed:
+        """The kubeconfig as it will be handed over, whatever is wrong with it."""
+        if self._shares("kubeconfig", "observer", "server") and not self.has("no-right-to-create-secrets"):
+            assert self.sound is not None  # noqa: S101 - narrowing
+            return self.sound.kubeconfig()
+        return identities.handed(self)
+
+    @step("certificate")
+    def issuance(self) -> Issuance:
+        """What became of a proper CSR of the suite's own, made as a VNode makes it."""
+        if self.sound is not None and not (self.fresh and self.defects_at("approver", "access")):
+            return self.sound.issuance()
+        identities.approver(self)
+        return bootstrap(
+            self.cell.making,
+            self.identity().kubeconfig,
+            self.cell.naming,
+            deadline_seconds=self.cell.seconds("certificate-issued"),
+        )
+
+    @step("credential")
+    def client(self) -> KubeClient:
+        """A client that acts as the VNode will: with the token, or with a certificate of the same kind."""
+        if self.sound is not None and not self.has("token-short-lived"):
+            return self.sound.client()
+        world = self.world
+        if self.identity_kind is Identity.BOOTSTRAP:
+            issued = self.issuance()
+            if issued.certificate is None:
+                detail = Text(f"the CSR is {issued.state}", f"CSR 状态为 {issued.state}")
+                raise StepNotReached(Unreached("certificate", f"csr-{issued.state}", detail))
+            made = issued.certificate.client(world.cluster.server_url, world.cluster.ca_pem)
+        else:
+            made = KubeClient.from_kubeconfig_text(self.identity().kubeconfig.reveal())
+        with self._guard:
+            self._clients.append(made)
+        return made
+
+    def who(self) -> tuple[str, tuple[str, ...]]:
+        """User and groups in which the VNode acts once it has joined."""
+        generated = self.identity()
+        if self.identity_kind is Identity.BOOTSTRAP:
+            return f"system:vnode:{self.cell.cell.id}", (*generated.vnode_groups, "system:authenticated")
+        return generated.username, (*generated.vnode_groups, "system:authenticated")
+
+    @step("exclusion")
+    def exclusion(self) -> exclusion.Applied:
+        """kube-proxy kept off VNodes, before one joins; once for the whole cluster."""
+        return exclusion.applied(self.world, skip="kube-proxy-not-excluded" in self.defects and self.sound is None)
+
+    @step("preconditions")
+    def preconditions(self) -> None:
+        """Nothing that is known before the call forbids it (PRE-02, PARAM-01..04, KCFG-08..10 and 12)."""
+        if self._shares("kubeconfig", "observer", "server", "request"):
+            assert self.sound is not None  # noqa: S101 - narrowing
+            return self.sound.preconditions()
+        obstacle = first_obstacle(self)
+        if obstacle is not None:
+            raise StepNotReached(obstacle)
+        return None
+
+    @step("vnode")
+    def vnode(self) -> Created:
+        """CreateVirtualNode answers an id."""
+        if self.fresh or self._shares("vnode", "eci", "request", "kubeconfig", "server"):
+            assert self.sound is not None  # noqa: S101 - narrowing
+            return self.sound.vnode()
+        if self.gated:
+            self.preconditions()
+        if self.identity_kind is Identity.BOOTSTRAP:
+            identities.approver(self)
+        self.exclusion()
+        return creating.create(self)
+
+    @step("node")
+    def node(self) -> Joined:
+        """The VNode is listed by the cluster's nodes."""
+        created = self.vnode()
+        if self.sound is not None and created is self.sound.vnode():
+            return self.sound.node()
+        others = frozenset(o.node_name for o in self.cell.subjects if o is not self and o.node_name)
+
+        def seen(history: NodeHistory) -> Joined | None:
+            found = find_vnode(
+                history.nodes(),
+                virtual_node_id=created.id,
+                virtual_node_name=created.request.name,
+                address=creating.address_of(self, created),
+                before=created.nodes_before,
+                others=others,
+            )
+            if found is None:
+                return None
+            at = history.first_seen(found[0]) or time.monotonic()
+            return Joined(found[0], found[1], at - created.called_at)
+
+        return self.world.nodes.wait(
+            seen, deadline_seconds=self.cell.seconds("node-registered"), what=f"the Node of {created.id}"
+        )
+
+    @property
+    def node_name(self) -> str:
+        """Name of the Node, where that step was taken; else empty."""
+        outcome = self.steps.known("node")
+        return outcome.product.name if outcome and outcome.product else ""
+
+    @step("ready")
+    def ready(self) -> float:
+        """The Node is Ready; seconds from the call."""
+        joined, created = self.node(), self.vnode()
+
+        def seen(history: NodeHistory) -> float | None:
+            first = next((t for t in history.transitions(joined.name) if t.ready == "True"), None)
+            return first.at - created.called_at if first else None
+
+        return self.world.nodes.wait(
+            seen, deadline_seconds=self.cell.seconds("node-ready"), what=f"{joined.name} to be Ready"
+        )
+
+    @step("pod")
+    def pod(self) -> str:
+        """A Pod of the suite's runs on the VNode; its name, in namespace default."""
+        self.ready()
+        name = self.make_pod(node_name=self.node().name)
+        self.world.kube.wait_for(
+            f"/api/v1/namespaces/default/pods/{name}",
+            lambda found: pods.phase(found) == "Running",
+            deadline_seconds=self.cell.seconds("pod-running"),
+            what=f"the Pod {name} to run",
+        )
+        return name
+
+    def make_pod(self, **how: Any) -> str:
+        """Create a Pod for this VNode (see :func:`vnode_suite.probes.pods.vnode_pod`); its name."""
+        return creating.make_pod(self, **how)
+
+    # -- the end --------------------------------------------------------------------------------------------
+
+    def delete_vnode(self) -> bool:
+        """Delete the VNode that this subject created, and say whether it is gone; ``True`` if it made none."""
+        outcome = self.steps.known("vnode")
+        created: Created | None = outcome.product if outcome else None
+        if created is None or (self.sound is not None and created is _product(self.sound, "vnode")):
+            return True
+        cloud = self.world.cloud.client
+        if find(cloud, created.id) is None:
+            return True
+        cloud.delete_virtual_node(created.id)
+        return await_absence(cloud, created.id, deadline_seconds=self.cell.seconds("vnode-gone"))
+
+    def close(self) -> None:
+        """Close what the subject opened."""
+        with self._guard:
+            for client in self._clients:
+                client.close()
+            self._clients.clear()
+
+
+def _product(subject: Subject, name: str) -> Any:
+    outcome = subject.steps.known(name)
+    return outcome.product if outcome else None
+

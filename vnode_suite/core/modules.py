@@ -1,0 +1,23 @@
+"""Starting a module of this package as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+#: The folder that holds the package: a checkout's top, or site-packages.
+_HOME = str(Path(__file__).resolve().parents[2])
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """``python -m module arguments...``, found from any working directory, installed or not."""
+    # -P keeps the working directory off the path; the package's own home is put on it instead.
+    boot = f"import sys, runpy; sys.path.insert(0, {_HOME!r}); runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    return [sys.executable, "-P", "-c", boot, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Our environment, in which children of such a process find the package as well."""
+    paths = [_HOME, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}

@@ -1,0 +1,157 @@
+"""The forms in which a secret can turn up in a text: its encodings, and the shapes by which an unknown one is known."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, quote_plus
+
+#: A form shorter than this many characters would be found in ordinary words, so it is not looked for.
+SHORTEST_FORM = 6
+
+_PEM_BODY_LINE = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
+
+
+#: Of a longer value only the forms that keep its characters in sequence are kept in memory; its Base64 is found by
+#: decoding (`vnode_suite.core.secrets`).
+_LONG = 128
+
+
+def literal_forms(value: str) -> frozenset[str]:
+    """Every literal text that gives *value* away: plain, escaped, URL, hex, Base64 at each alignment, PEM lines.
+
+    A text of several lines (a key, a kubeconfig) is known by its PEM body lines and long values, so that it is found
+    whatever separates the lines; its plain lines (`apiVersion: v1`) are ordinary words and are not forms.
+    """
+    lines = value.splitlines()
+    parts = [value] if len(lines) < 2 else _telling_parts(lines)
+    return frozenset(form for part in parts for form in _forms(part) if len(form) >= SHORTEST_FORM)
+
+
+def _telling_parts(lines: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for line in lines:
+        if not line.startswith("-----") and not _is_public(line):
+            found += [part for part in _PEM_BODY_LINE.findall(line) if not part.isalpha()]
+    return found
+
+
+def _is_public(line: str) -> bool:
+    """A certificate in a kubeconfig is meant to be seen; hiding it would hide evidence."""
+    return "certificate-authority-data" in line or "client-certificate-data" in line
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield value
+    yield from _escaped(value)
+    yield from _url_forms(value)
+    if len(value) <= _LONG:
+        raw = value.encode()
+        yield raw.hex()
+        yield raw.hex().upper()
+        yield from _base64_forms(raw)
+
+
+def _escaped(value: str) -> Iterator[str]:
+    as_json = json.dumps(value)[1:-1]
+    yield as_json
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    yield json.dumps(as_json)[1:-1]
+    yield repr(value)[1:-1]
+    yield html.escape(value)
+    yield html.escape(as_json)
+
+
+def _url_forms(value: str) -> Iterator[str]:
+    for text in (quote(value, safe=""), quote(value), quote_plus(value)):
+        yield text
+        yield re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text)
+
+
+def _base64_forms(raw: bytes) -> Iterator[str]:
+    """What stays the same of *raw* in Base64 when 0, 1 or 2 (mod 3) unknown bytes stand before it."""
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
+        # The first characters mix in the bytes before, the last one those after.
+        start = (0, 2, 3)[before]
+        end = len(encoded) - (1 if (before + len(raw)) % 3 else 0)
+        core = encoded[start:end]
+        yield core
+        yield core.replace("+", "-").replace("/", "_")
+        yield core.replace("+", "%2B").replace("/", "%2F")
+        yield core.replace("+", "%2b").replace("/", "%2f")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A kind of secret that is known by how it looks, whether or not it was registered."""
+
+    kind: str
+    #: What is secret is group ``secret`` where there is one, else the whole match. Linear by construction: every
+    #: repetition is possessive or bounded.
+    pattern: re.Pattern[str]
+    #: One of these (in lower case) occurs in every text that matches: looked for first, because it is much faster.
+    marks: tuple[str, ...]
+    ignore_case: bool = False
+
+
+#: A field whose name says that its value is a credential. The value must be long enough not to be prose.
+_FIELD = (
+    r"(?:client-key-data|client[-_]?secret|token[-_]?secret|access[-_]?key[-_]?secret|secret[-_]?access[-_]?key"
+    r"|security[-_]?token|(?:id|refresh|access|bearer|auth)[-_]?token|token|passw(?:or)?d|passphrase)"
+)
+_SEPARATOR = r"(?:\\*[\"']|&quot;|&#34;|&#39;)?[ \t]{0,8}(?:[:=]|%3[Dd]|%3[Aa])[ \t]{0,8}(?:\\*[\"']|&quot;|&#34;|&#39;)?"
+
+SHAPES: tuple[Shape, ...] = (
+    Shape(
+        "private-key",
+        re.compile(
+            r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY-----[A-Za-z0-9+/=\s\\]*+"
+            r"(?:-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY-----)?"
+        ),
+        ("private key",),
+    ),
+    Shape(
+        "jwt",
+        re.compile(
+            r"eyJ(?:(?<![\w-]eyJ)|(?<=\\[nrt]eyJ))[\w-]{8,}+\.eyJ[\w-]{8,}+(?:\.[\w-]{8,}+)?", re.ASCII
+        ),
+        ("eyj",),
+    ),
+    Shape(
+        "bootstrap-token",
+        re.compile(
+            r"\.(?:(?<=(?<![A-Za-z0-9._-])[a-z0-9]{6}\.)|(?<=\\[nrt][a-z0-9]{6}\.))(?=[a-z]{0,15}[0-9])(?=[0-9]{0,15}[a-z])"
+            r"(?P<secret>[a-z0-9]{16}(?![A-Za-z0-9._-]))"
+        ),
+        (".",),
+    ),
+    Shape("access-key-id", re.compile(r"LTAI[A-Za-z0-9]{8,32}+|STS\.[A-Za-z0-9]{16,64}+"), ("ltai", "sts.")),
+    Shape(
+        "bearer",
+        re.compile(r"[Bb]earer (?=[A-Za-z._~+/-]{0,64}[0-9])(?P<secret>[A-Za-z0-9._~+/-]{12,}+=*+)"),
+        ("bearer ",),
+    ),
+    Shape(
+        "url-password", re.compile(r"://[^\s/:@\"'<>]{0,256}+:(?P<secret>[^\s/:@\"'<>\[]{3,256}+)@"), ("://",)
+    ),
+    Shape(
+        "credential-field",
+        re.compile(rf"{_FIELD}{_SEPARATOR}(?P<secret>[A-Za-z0-9+/=._~%-]{{16,}}+)", re.IGNORECASE),
+        ("token", "secret", "passw", "passphrase", "client-key-data"),
+        ignore_case=True,
+    ),
+    Shape(
+        "password-field",
+        re.compile(
+            r"passw(?:or)?d\\*[\"']?[ \t]{0,8}[:=][ \t]{0,8}\\*[\"']?(?P<secret>[^\s\"'\\,;&<>\[]{4,256}+)",
+            re.IGNORECASE,
+        ),
+        ("passw",),
+        ignore_case=True,
+    ),
+)

@@ -1,0 +1,94 @@
+"""What a run was asked to do, resolved once and never changed afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from vnode_suite.model import Cell, Cloud, Language, Profile, Provider
+
+Keep = Literal["never", "on-failure", "always"]
+Exclusion = Literal["on", "off", "keep"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """Which API server, and who gives it."""
+
+    provider: Provider = Provider.LOCAL
+    #: Kubeconfig of an existing cluster.
+    kubeconfig: Path | None = None
+    context: str | None = None
+    site: Literal["ecs", "idc"] = "ecs"
+    #: Patch the cluster's kube-proxy; ``keep`` leaves the patch in place at the end.
+    apply_exclusion: Exclusion = "on"
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSettings:
+    """Who answers for the ECI API, and what CreateVirtualNode is given."""
+
+    cloud: Cloud = Cloud.EMULATOR
+    region: str = ""
+    record: Path | None = None
+    cassette: Path | None = None
+    vswitches: tuple[str, ...] = ()
+    security_group: str | None = None
+    resource_group: str | None = None
+    zone: str | None = None
+    name: str | None = None
+    #: ``(key, value)`` pairs.
+    tags: tuple[tuple[str, str], ...] = ()
+    #: ``(key, value, effect)`` triples.
+    taints: tuple[tuple[str, str, str], ...] = ()
+    cluster_dns: tuple[str, ...] = ()
+    cluster_domain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeSettings:
+    """What is judged, and how strictly."""
+
+    page_revision: str = "2024-02"
+    profile: Profile = Profile.STANDARD
+    #: Clause ids or chapters; empty: all.
+    selection: tuple[str, ...] = ()
+    controls: bool = True
+    #: Defects injected into the run itself, to see the suite find them.
+    defects: tuple[str, ...] = ()
+    security_required: bool = False
+    strict_should: bool = False
+    waivers: Path | None = None
+    #: Entries of the table of deadlines that were changed, in seconds.
+    deadlines: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """Where a run writes, and in which language it speaks first."""
+
+    folder: Path = Path("reports")
+    language: Language = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One acceptance run."""
+
+    cells: tuple[Cell, ...]
+    cluster: ClusterSettings
+    cloud: CloudSettings
+    scope: ScopeSettings
+    report: ReportSettings
+    keep: Keep = "never"
+    plan_only: bool = False
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions of the cells, each once, in order."""
+        return tuple(dict.fromkeys(cell.version for cell in self.cells))
+
+    def cells_of(self, version: str) -> tuple[Cell, ...]:
+        """The cells of one version, in order."""
+        return tuple(cell for cell in self.cells if cell.version == version)

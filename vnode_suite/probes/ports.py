@@ -1,0 +1,69 @@
+"""The VNode's ports, through the API server's own eyes."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+from vnode_suite.checks.port import Answer
+from vnode_suite.clusters.kube import KubeClient, KubeError, KubeUnreachable
+from vnode_suite.model import Evidence, Observation, Source
+
+#: What the API server's dialler says, in Go's words, and what that means.
+_DIAL_ERRORS = (
+    (re.compile(r"connection refused"), "refused"),
+    (re.compile(r"i/o timeout|deadline exceeded|[Tt]imeout"), "timed-out"),
+    (re.compile(r"no route to host|network is unreachable"), "no-route"),
+)
+
+
+def node_proxy(kube: KubeClient, node: str, port: int, *, timeout_seconds: float) -> tuple[str, str]:
+    """What the node proxy makes of *port*: ``("", body)`` where it answers, else a slug and the server's words.
+
+    10250 is asked over TLS, 10255 in plain, as a kubelet serves them.
+    """
+    scheme = "https:" if port == 10250 else ""
+    path = f"/api/v1/nodes/{scheme}{node}:{port}/proxy/healthz"
+    return _ask(kube, path, timeout_seconds)
+
+
+def pod_logs(kube: KubeClient, namespace: str, pod: str, *, timeout_seconds: float) -> tuple[str, str]:
+    """What asking the API server for a Pod's logs makes of port 10250."""
+    return _ask(kube, f"/api/v1/namespaces/{namespace}/pods/{pod}/log", timeout_seconds)
+
+
+def _ask(kube: KubeClient, path: str, timeout_seconds: float) -> tuple[str, str]:
+    try:
+        answer = kube.raw(path, timeout_seconds=timeout_seconds)
+    except KubeUnreachable as silent:
+        return "timed-out", silent.detail
+    except KubeError as refused:
+        return "other", refused.message
+    if answer.status < 400:
+        return "", answer.text
+    return slug_of(answer.text), answer.text
+
+
+def slug_of(words: str) -> str:
+    """What an error of the API server's dialler means."""
+    return next((slug for pattern, slug in _DIAL_ERRORS if pattern.search(words)), "other")
+
+
+def port_answer(
+    kube: KubeClient, node: str, port: int, *, timeout_seconds: float, pod: tuple[str, str] | None = None
+) -> Observation[Answer]:
+    """Every way to *port*, tried side by side.
+
+    :param pod: namespace and name of a Pod that runs on the node, for its logs (10250).
+    """
+    with ThreadPoolExecutor(2) as pool:
+        tried = {"node proxy": pool.submit(node_proxy, kube, node, port, timeout_seconds=timeout_seconds)}
+        if pod is not None:
+            tried["logs of a Pod"] = pool.submit(pod_logs, kube, *pod, timeout_seconds=timeout_seconds)
+        answers = {way: future.result() for way, future in tried.items()}
+    detail = next((said for slug, said in answers.values() if slug), "")
+    return Observation(
+        Answer(port, tuple((way, slug) for way, (slug, _) in answers.items()), detail[:300]),
+        Source.NETWORK,
+        evidence=tuple(Evidence(f"{way} to {node}:{port}", said[:2000]) for way, (_, said) in answers.items()),
+    )

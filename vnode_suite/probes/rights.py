@@ -1,0 +1,159 @@
+"""What an identity may do, asked of the API server and, where it matters, really done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from vnode_suite.checks.perm import Exercised, Right, Rights, Sweep
+from vnode_suite.clusters.kube import AccessRequest, KubeClient, KubeError
+from vnode_suite.model import Evidence, Observation, Source
+
+Json = dict[str, Any]
+
+
+def requests_of(rules: Iterable[Mapping[str, Any]], *, namespace: str = "") -> tuple[AccessRequest, ...]:
+    """One question for each verb of each resource that RBAC rules grant, in their order, each once."""
+    found: dict[AccessRequest, None] = {}
+    for rule in rules:
+        for verb in rule.get("verbs") or ():
+            for path in rule.get("nonResourceURLs") or ():
+                found[AccessRequest(verb, path=path)] = None
+            for group in rule.get("apiGroups") or ():
+                for resource in rule.get("resources") or ():
+                    name, _, sub = resource.partition("/")
+                    for named in rule.get("resourceNames") or ("",):
+                        found[AccessRequest(verb, name, group, sub, named, namespace)] = None
+    return tuple(found)
+
+
+def role_rules(kube: KubeClient, role: str) -> tuple[Json, ...]:
+    """The rules of a ClusterRole as this server has it."""
+    return tuple(kube.get(f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{role}").get("rules") or ())
+
+
+def ask(
+    kube: KubeClient,
+    requests: Sequence[AccessRequest],
+    *,
+    user: str,
+    groups: Sequence[str],
+    source: str,
+    below_minimum: Sequence[str] = (),
+) -> Observation[Rights]:
+    """The server's answers for *user* in *groups*."""
+    decisions = kube.access_reviews(requests, user=user, groups=groups)
+    answers = tuple(Right(str(d.request), d.allowed) for d in decisions)
+    lines = "\n".join(f"{'yes' if a.allowed else 'NO '}  {a.request}" for a in answers)
+    return Observation(
+        Rights(user, answers, source, tuple(below_minimum)),
+        Source.CLUSTER,
+        evidence=(Evidence(f"access reviews for {user}", lines),),
+    )
+
+
+def exercise(reviewed: Observation[Rights], client: KubeClient, path: str, *, marker: str) -> Observation[Exercised]:
+    """Really update and patch the annotations of the object at *path* as the identity of *client*."""
+    done = (("update", _update(client, path, marker)), ("patch", _patch(client, path, marker)))
+    said = "\n".join(f"{verb}: {answer or 'done'}" for verb, answer in done)
+    return Observation(
+        Exercised(reviewed.value, done), Source.CLUSTER, evidence=(*reviewed.evidence, Evidence(f"as the identity, {path}", said))
+    )
+
+
+def _patch(client: KubeClient, path: str, marker: str) -> str:
+    try:
+        client.patch(path, {"metadata": {"annotations": {"vnode-suite/patched": marker}}})
+    except KubeError as refused:
+        return refused.message
+    return ""
+
+
+def _update(client: KubeClient, path: str, marker: str) -> str:
+    # The VNode writes to its Pods as well: a conflict is tried again, like every controller does.
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            found = client.get(path)
+            found["metadata"].setdefault("annotations", {})["vnode-suite/updated"] = marker
+            client.replace(path, found)
+        except KubeError as refused:
+            if refused.status == 409 and time.monotonic() < deadline:
+                continue
+            return refused.message
+        return ""
+
+
+def exercise_creation(
+    reviewed: Observation[Rights], client: KubeClient, collection: str, body: Mapping[str, Any]
+) -> Observation[Exercised]:
+    """Really create *body* and update it as the identity of *client* (leader lock on 1.13)."""
+    name = body["metadata"]["name"]
+    try:
+        created = client.create(collection, body)
+        first = ""
+    except KubeError as refused:
+        created, first = None, refused.message
+    second = ""
+    if created is not None:
+        created["metadata"].setdefault("annotations", {})["vnode-suite/updated"] = "yes"
+        try:
+            client.replace(f"{collection}/{name}", created)
+        except KubeError as refused:
+            second = refused.message
+    done = (("create", first), ("update", second)) if created is not None else (("create", first),)
+    return Observation(Exercised(reviewed.value, done), Source.CLUSTER, evidence=reviewed.evidence)
+
+
+def served_questions(kube: KubeClient, namespaces: Sequence[str]) -> tuple[AccessRequest, ...]:
+    """Every verb of every resource that the server serves, at cluster scope and in *namespaces*."""
+    group_versions = ["/api/v1"]
+    for group in kube.get("/apis").get("groups") or ():
+        group_versions.append(f"/apis/{group['preferredVersion']['groupVersion']}")
+    with ThreadPoolExecutor(8) as pool:
+        listings = list(pool.map(lambda path: (path, kube.raw(path)), group_versions))
+    found: dict[AccessRequest, None] = {}
+    for path, answer in listings:
+        if answer.status != 200:
+            continue
+        group = "" if path == "/api/v1" else path.split("/")[2]
+        for resource in _json(answer.text).get("resources") or ():
+            name, _, sub = resource["name"].partition("/")
+            where: Sequence[str] = ("", *namespaces) if resource.get("namespaced") else ("",)
+            for verb in resource.get("verbs") or ():
+                for namespace in where:
+                    found[AccessRequest(verb, name, group, sub, "", namespace)] = None
+    return tuple(found)
+
+
+def _json(text: str) -> Json:
+    import json
+
+    return dict(json.loads(text))
+
+
+def sweep(
+    kube: KubeClient,
+    questions: Sequence[AccessRequest],
+    *,
+    user: str,
+    groups: Sequence[str],
+    granted: Iterable[AccessRequest],
+    everyone: Iterable[AccessRequest] = (),
+) -> Observation[Sweep]:
+    """What *user* may do beyond *granted* and beyond what *everyone* authenticated may do."""
+    allowed = [d.request for d in kube.access_reviews(questions, user=user, groups=groups) if d.allowed]
+    table = {_shape(request) for request in (*granted, *everyone)}
+    beyond = tuple(dict.fromkeys(str(request) for request in allowed if _shape(request) not in table))
+    return Observation(
+        Sweep(user, len(questions), beyond),
+        Source.CLUSTER,
+        evidence=(Evidence(f"allowed to {user}", "\n".join(str(request) for request in allowed)),),
+    )
+
+
+def _shape(request: AccessRequest) -> tuple[str, str, str, str, str]:
+    """A question without its namespace: a right at cluster scope holds in each."""
+    return request.verb, request.group, request.resource, request.subresource, request.path

@@ -1,0 +1,101 @@
+"""Everything that a cluster holds, before and after, to show that nothing of others was touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from vnode_suite.checks.clean import Difference
+from vnode_suite.clusters.kube import KubeClient, KubeError
+
+Json = dict[str, Any]
+
+#: Kinds that change by themselves: heartbeats, leader election and what is written of what happened.
+_RESTLESS = frozenset({("", "events"), ("events.k8s.io", "events"), ("coordination.k8s.io", "leases"), ("", "componentstatuses")})
+#: Endpoints and ConfigMaps on which components elect their leader say so in this annotation.
+_ELECTION = "control-plane.alpha.kubernetes.io/leader"
+#: Parts of an object that its server or a controller writes by itself.
+_OWN_LIFE = ("resourceVersion", "managedFields", "generation", "selfLink")
+#: Annotations and fields that controllers keep for themselves.
+_CONTROLLER_ANNOTATIONS = ("deprecated.daemonset.template.generation", "node.alpha.kubernetes.io/ttl")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Objects by uid: ``(kind and name, content without what changes by itself)``."""
+
+    objects: Mapping[str, tuple[str, str]]
+
+
+def dump(kube: KubeClient) -> Snapshot:
+    """Every object of every resource that can be listed, in its group's preferred version."""
+    paths = ["/api/v1", *(f"/apis/{g['preferredVersion']['groupVersion']}" for g in kube.get("/apis").get("groups") or ())]
+    with ThreadPoolExecutor(8) as pool:
+        resources = [r for found in pool.map(lambda path: _listable(kube, path), paths) for r in found]
+        listings = list(pool.map(lambda r: _objects(kube, *r), resources))
+    return Snapshot({uid: entry for listing in listings for uid, entry in listing.items()})
+
+
+def compare(before: Snapshot, after: Snapshot) -> Difference:
+    """What became of the objects that were there before; new ones are somebody else's question."""
+    changes: list[str] = []
+    for uid, (name, content) in before.objects.items():
+        now = after.objects.get(uid)
+        if now is None:
+            changes.append(f"{name}: gone")
+        elif now[1] != content:
+            changes.append(f"{name}: {_what_changed(content, now[1])}")
+    return Difference(len(before.objects), tuple(changes))
+
+
+def _listable(kube: KubeClient, path: str) -> list[tuple[str, str]]:
+    group = "" if path == "/api/v1" else path.split("/")[2]
+    answer = kube.raw(path)
+    if answer.status != 200:
+        return []
+    return [
+        (path, resource["name"])
+        for resource in json.loads(answer.text).get("resources") or ()
+        if "list" in (resource.get("verbs") or ()) and "/" not in resource["name"] and (group, resource["name"]) not in _RESTLESS
+    ]
+
+
+def _objects(kube: KubeClient, path: str, resource: str) -> dict[str, tuple[str, str]]:
+    try:
+        items = kube.list(f"{path}/{resource}")
+    except KubeError:
+        # A resource that this credential may not list cannot be compared; it was not touched with it either.
+        return {}
+    found: dict[str, tuple[str, str]] = {}
+    for item in items:
+        meta = item["metadata"]
+        if _ELECTION in (meta.get("annotations") or {}):
+            continue
+        where = f"{meta['namespace']}/" if meta.get("namespace") else ""
+        found[meta["uid"]] = (f"{item.get('kind') or resource} {where}{meta['name']}", _content(item))
+    return found
+
+
+def _content(item: Mapping[str, Any]) -> str:
+    meta = {key: value for key, value in item["metadata"].items() if key not in _OWN_LIFE}
+    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in _CONTROLLER_ANNOTATIONS}
+    meta["annotations"] = annotations
+    rest = {key: value for key, value in item.items() if key not in ("metadata", "status")}
+    if item.get("kind") == "Node":
+        rest.pop("spec", None)  # Taints of readiness come and go with heartbeats.
+    return json.dumps({"metadata": meta, **rest}, sort_keys=True)
+
+
+def _what_changed(before: str, after: str) -> str:
+    old, new = _flat(json.loads(before)), _flat(json.loads(after))
+    keys = sorted({key for key in old.keys() | new.keys() if old.get(key) != new.get(key)})
+    return f"changed at {', '.join(keys[:4])}"
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {k: v for key, inner in value.items() for k, v in _flat(inner, f"{prefix}.{key}" if prefix else key).items()}
+    return {prefix: json.dumps(value, sort_keys=True)}

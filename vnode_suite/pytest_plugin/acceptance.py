@@ -1,0 +1,333 @@
+"""An acceptance run in pytest: what is collected, in which order, what each outcome means, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from vnode_suite.connection.run import Run, Wanted
+from vnode_suite.core.errors import SuiteError
+from vnode_suite.core.ledger import Event
+from vnode_suite.core.progress import progress_for
+from vnode_suite.core.settings import Settings
+from vnode_suite.data.catalogue import load_catalogue
+from vnode_suite.data.defects import load_defects
+from vnode_suite.data.waivers import load_waivers
+from vnode_suite.model import Exit, Text
+from vnode_suite.pytest_plugin.cases import Case, Casebook, case_of, scenario_order
+from vnode_suite.pytest_plugin.judging import Judge
+from vnode_suite.pytest_plugin.marks import clause_of
+from vnode_suite.pytest_plugin.options import option_values
+from vnode_suite.pytest_plugin.outcomes import record_outcome
+from vnode_suite.pytest_plugin.usage import build_settings
+from vnode_suite.report.progress import LiveProgress
+from vnode_suite.report.render import Rendered, render
+from vnode_suite.report.terminal import colour_wanted, summary
+
+#: What a worker is told by the controller.
+_RUN_ID = "vnode_suite_run_id"
+
+
+class Acceptance:
+    """The plugin of one acceptance run; registered only when one is asked for."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, run_id: str, shard: str) -> None:
+        self.config = config
+        self.settings = settings
+        self.casebook = Casebook(settings, load_catalogue(settings.scope.page_revision), load_defects())
+        self.run = Run(settings, run_id, settings.report.folder / run_id, shard)
+        self.rendered: Rendered | None = None
+        self._progress: LiveProgress | None = None
+        self._judges: dict[str, Judge] = {}
+        self._entered = False
+
+    @classmethod
+    def from_config(cls, config: pytest.Config) -> Acceptance:
+        """Resolve the options.
+
+        :raises UsageError: what was asked for can be known to be wrong.
+        """
+        worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+        settings = build_settings(option_values(config))
+        run_id = worker[_RUN_ID] if worker else secrets.token_hex(4)
+        return cls(config, settings, run_id, worker["workerid"] if worker else "main")
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether this is an xdist worker: it runs cells, the controller reports."""
+        return hasattr(self.config, "workerinput")
+
+    @property
+    def distributes(self) -> bool:
+        """Whether this is a controller that leaves the cells to workers."""
+        return bool(getattr(self.config.option, "numprocesses", None)) and not self.is_worker
+
+    # -- collecting -------------------------------------------------------------------------------------------
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One case for each cell where the clause applies, and one for each defect that it must notice there."""
+        name = clause_of(metafunc.definition)
+        if name is None:
+            return
+        cases = list(self.casebook.cases(self.casebook.catalogue.clause(name)))
+        metafunc.parametrize("case", cases, ids=[case.id for case in cases])
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """The order of the walk, and nothing that has no case in this run."""
+        kept = [item for item in items if clause_of(item) is None or case_of(item) is not None]
+        items[:] = scenario_order(self.settings, kept)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell the run what was selected, so that it can start early what takes time."""
+        wanted: dict[str, list[tuple[str, str | None]]] = {}
+        for item in session.items:
+            case = case_of(item)
+            if case is not None:
+                wanted.setdefault(case.cell.id, []).append((case.clause, case.defect.name if case.defect else None))
+        self.run.wanted = {cell: tuple(cases) for cell, cases in wanted.items()}
+
+    # -- running ----------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Iterator[None]:
+        """The run's own things are there while the scenarios run."""
+        if self.config.option.collectonly:
+            return (yield)
+        signal.signal(signal.SIGTERM, _as_interrupt)
+        if not self.is_worker:
+            self._begin(self.run.wanted)
+        with self._shown():
+            if not self.distributes:
+                self.run.progress = progress_for(sys.stderr)
+                self.run.__enter__()
+                self._entered = True
+            return (yield)
+
+    def _begin(self, wanted: dict[str, Wanted] | Any) -> None:
+        scope = self.settings.scope
+        judged = {clause for cases in wanted.values() for clause, defect in cases if defect is None}
+        self.run.ledger.write(
+            "run-started",
+            run_id=self.run.id,
+            argv=["pytest", *self.config.invocation_params.args],
+            suite_version=installed_version("vnode-suite") if _installed() else "source",
+            page_revision=scope.page_revision,
+            profile=scope.profile.value,
+            cloud=self.settings.cloud.cloud.value,
+            site=self.settings.cluster.site,
+            controls=scope.controls,
+            selection=list(scope.selection) or None,
+            language=self.settings.report.language,
+            strict_should=scope.strict_should,
+            region=self.settings.cloud.region,
+            cells=[
+                {"cell": c.id, "version": c.version, "identity": c.identity.value, "provider": c.provider.value}
+                for c in self.settings.cells
+            ],
+            out_of_scope={clause.id: _NO_SCENARIO.as_dict() for clause in self._without_scenario(judged)},
+            client_timeout_scale={"real_seconds": 32, "simulated_seconds": 2},
+            environment={"python": platform.python_version(), "platform": platform.platform(terse=True)},
+            waivers=[_plain(w) for w in load_waivers(scope.waivers).all] if scope.waivers else [],
+            cost=None,
+        )
+
+    def _without_scenario(self, judged: set[str]) -> list[Any]:
+        """Clauses that are in scope and apply somewhere, and that no scenario of this build judges."""
+        return [
+            clause
+            for clause in self.casebook.catalogue.clauses
+            if clause.id not in judged
+            and clause.excluded is None
+            and any(True for _ in self.casebook.cases(clause))
+            and clause.id not in _looks()
+        ]
+
+    def _shown(self) -> LiveProgress | _Nothing:
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if self.is_worker or reporter is None:
+            return _Nothing()
+        verbosity = self.config.get_verbosity()
+        if verbosity <= 0:
+            # Progress says it all; dots and file names between its lines would only tear it apart.
+            reporter.showfspath = False
+        stream = reporter._tw._file
+        self._progress = LiveProgress(stream, self.settings.report.language, verbosity=verbosity)
+        self.run.ledger.subscribe(self._tell)
+        return self._progress
+
+    def _tell(self, event: Event) -> None:
+        if self._progress is not None:
+            self._progress(event)
+
+    @pytest.fixture
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        """The case being run; given by parametrisation."""
+        return request.param  # type: ignore[no-any-return]
+
+    @pytest.fixture
+    def vnode(self, case: Case) -> Iterator[Any]:
+        """The VNode under test, or the twin with the case's defect."""
+        cell = self.run.cell(case.cell)
+        if case.defect is None:
+            yield cell.sound
+        elif case.defect.scope == "cell-exclusive":
+            with cell.exclusive(case.defect) as subject:
+                yield subject
+        else:
+            yield cell.twin(case.defect)
+
+    @pytest.fixture
+    def observed(self, case: Case, vnode: Any) -> Any:
+        """What is seen of the VNode for the scenario's clause."""
+        from vnode_suite.connection.observing.registry import look_of
+
+        return vnode.observe(look_of(case.clause))
+
+    @pytest.fixture
+    def judge(self, request: pytest.FixtureRequest, case: Case) -> Judge:
+        """Hands an observation to a check, and writes down what it says."""
+        made = Judge(self.run.cell(case.cell), case, request.node.nodeid)
+        self._judges[request.node.nodeid] = made
+        return made
+
+    # -- outcomes ---------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+        """Say of each outcome what it is: a step that was not reached is neither a failure nor a pass."""
+        report: pytest.TestReport = yield
+        case = case_of(item)
+        if case is not None:
+            record_outcome(self.run, case, report, call, self._judges.get(item.nodeid))
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Our own categories; silent where the progress lines say it already."""
+        status = getattr(report, "vnode_status", None)
+        if status is None:
+            return None
+        quiet = self._progress is not None and self.config.get_verbosity() <= 0
+        return status, "" if quiet else status[0], "" if quiet else status.upper()
+
+    # -- the end ----------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Iterator[None]:
+        """Close everything, write the report, and end with the verdict's status."""
+        if self.config.option.collectonly:
+            return (yield)
+        with _signals_wait():
+            if self._entered:
+                self.run.close()
+            if not self.is_worker:
+                self._finish(session, int(exitstatus))
+            self.run.ledger.close()
+        return (yield)
+
+    def _finish(self, session: pytest.Session, exitstatus: int) -> None:
+        if exitstatus == Exit.INTERRUPTED:
+            self.run.ledger.write("interrupted", signal="SIGINT or SIGTERM")
+        for entry in self.run.journal.left if self._entered else ():
+            if not entry.undo.get("ends_with_run"):
+                self.run.ledger.write("left", kind=entry.kind, name=entry.name, where=entry.where, id="", reason="not undone")
+        ended = 0 if exitstatus == Exit.REJECTED else exitstatus
+        self.run.ledger.write("run-finished", exit_status=ended)
+        if not self.run.wanted and exitstatus in (Exit.CONFORMANT, Exit.NOTHING):
+            session.exitstatus = Exit.NOTHING
+            return
+        try:
+            self.rendered = render(self.run.folder, self.casebook.catalogue, self.settings.report.language)
+        except (OSError, SuiteError) as problem:
+            self.run.ledger.write("harness-error", where="the report", message=str(problem))
+            session.exitstatus = Exit.HARNESS
+            return
+        _point_latest(self.settings.report.folder, self.run.id)
+        session.exitstatus = self.rendered.report.verdict.exit_status
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """The verdict and what to do, on one screen."""
+        if self.rendered is None:
+            return
+        text = summary(
+            self.rendered.report,
+            self.settings.report.language,
+            colour=colour_wanted(terminalreporter._tw._file),
+            where=os.path.relpath(self.rendered.folder),
+        )
+        terminalreporter.ensure_newline()
+        terminalreporter.write_line(text)
+
+
+_NO_SCENARIO = Text("this build of the suite has no scenario for it yet", "本版本套件尚无对应场景")
+
+
+class _Nothing:
+    def __enter__(self) -> _Nothing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class _signals_wait:  # noqa: N801 - reads like the statement it is
+    """While the block lasts a signal is answered with a line, and changes nothing: the closing must end."""
+
+    def __enter__(self) -> None:
+        self._before = {
+            number: signal.signal(number, self._answer) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _answer(self, number: int, frame: FrameType | None) -> None:
+        os.write(2, b"\nvnode-suite: closing what the run made; this ends by itself\n")
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    """SIGTERM as Ctrl-C: pytest by itself would be gone without closing anything."""
+    raise KeyboardInterrupt
+
+
+def _installed() -> bool:
+    try:
+        installed_version("vnode-suite")
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+def _looks() -> frozenset[str]:
+    from vnode_suite.connection.observing.registry import LOOKS
+
+    return frozenset(LOOKS)
+
+
+def _plain(waiver: Any) -> dict[str, str]:
+    return {
+        "clause": waiver.clause,
+        "cell": waiver.cell,
+        "reason": waiver.reason,
+        "owner": waiver.owner,
+        "expires": str(waiver.expires),
+    }
+
+
+def _point_latest(folder: Path, run_id: str) -> None:
+    latest, fresh = folder / "latest", folder / f".latest-{run_id}"
+    fresh.symlink_to(run_id)
+    fresh.replace(latest)

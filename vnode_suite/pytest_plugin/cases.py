@@ -1,0 +1,114 @@
+"""Which cases a scenario is run in: each cell, and each defect that its clause must notice there.
+
+A negative control is no second test. It is the same function on a twin that has one named defect, so the
+catalogue of defects decides how many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from vnode_suite.connection.conditions import conditions
+from vnode_suite.core.settings import Settings
+from vnode_suite.data.catalogue import Catalogue, not_applicable, profile_covers
+from vnode_suite.data.defects import Defects
+from vnode_suite.model import Cell, Clause, Defect, DefectScope
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way to run a scenario: in a cell, on the VNode under test or on a twin with *defect*."""
+
+    cell: Cell
+    clause: str
+    defect: Defect | None = None
+
+    @property
+    def id(self) -> str:
+        """``1.22-bootstrap``, or ``1.22-bootstrap~wrong-ca`` for a control."""
+        return f"{self.cell.id}~{self.defect.name}" if self.defect else self.cell.id
+
+
+@dataclass(frozen=True, slots=True)
+class Casebook:
+    """Decides the cases of each clause for one run."""
+
+    settings: Settings
+    catalogue: Catalogue
+    defects: Defects
+
+    def cases(self, clause: Clause) -> Iterator[Case]:
+        """The cases of *clause* in every cell where it applies and is in scope, controls after the real one."""
+        if not self.in_scope(clause):
+            return
+        for cell in self.settings.cells:
+            if self.why_not(clause, cell) is None:
+                yield Case(cell, clause.id)
+                if self.settings.scope.controls and clause.judged:
+                    yield from (Case(cell, clause.id, defect) for defect in self.controls(clause, cell))
+
+    def in_scope(self, clause: Clause) -> bool:
+        """Whether the profile covers *clause* and the selection, if any, names it."""
+        scope = self.settings.scope
+        if not profile_covers(clause, scope.profile):
+            return False
+        return not scope.selection or clause.id in {c.id for c in self.catalogue.select(scope.selection)}
+
+    def why_not(self, clause: Clause, cell: Cell) -> object:
+        """Why *clause* does not apply in *cell*; ``None`` where it does."""
+        return not_applicable(
+            clause,
+            version_minor=cell.minor,
+            identity=cell.identity.value,
+            cloud=self.settings.cloud.cloud.value,
+            site=self.settings.cluster.site,
+            conditions=conditions(self.settings, cell),
+        )
+
+    def controls(self, clause: Clause, cell: Cell) -> Iterator[Defect]:
+        """The defects that show, in *cell*, that the check of *clause* can fail."""
+        profile = self.settings.scope.profile
+        yield from self.defects.controls_in(
+            clause.id, minor=cell.minor, identity=cell.identity.value, profile=profile.value
+        )
+
+
+#: Sound cases first, then twins that disturb nobody, then those that need the cell for themselves; what closes
+#: the connection (chapter CLEAN) comes after all cells of the version, which share a cluster.
+_SCOPE_ORDER: dict[DefectScope | None, int] = {None: 0, "own-object": 1, "cell-exclusive": 2, "own-cluster": 3}
+
+
+def scenario_order(settings: Settings, items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """*items* in the order of the walk, whatever other plugins made of it; items of no case stay first."""
+    versions = {version: rank for rank, version in enumerate(settings.versions)}
+    cells = {cell.id: rank for rank, cell in enumerate(settings.cells)}
+
+    def key(position: int, item: pytest.Item) -> tuple[int, ...]:
+        case = case_of(item)
+        if case is None:
+            return (-1, 0, 0, 0, 0, 0, position)
+        closing = case.clause.startswith("CLEAN-")
+        scope = case.defect.scope if case.defect else None
+        definition = _definition_order(item)
+        rank = (versions[case.cell.version], int(closing), cells[case.cell.id])
+        return (*rank, _SCOPE_ORDER[scope], *definition, position)
+
+    ranked = sorted(enumerate(items), key=lambda pair: key(*pair))
+    return [item for _, item in ranked]
+
+
+def _definition_order(item: pytest.Item) -> tuple[int, int]:
+    """Where the function stands: its file's number, then its line, so that ``--ff`` or a shuffle changes nothing."""
+    name = item.path.name.removeprefix("test_")
+    number = name.split("_", 1)[0]
+    line = item.location[1] or 0
+    return (int(number) if number.isdigit() else 999, line)
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """The case that *item* runs, or ``None`` for a test of somebody else."""
+    callspec = getattr(item, "callspec", None)
+    case = callspec.params.get("case") if callspec else None
+    return case if isinstance(case, Case) else None

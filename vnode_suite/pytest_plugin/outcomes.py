@@ -1,0 +1,117 @@
+"""What pytest saw of an item, and what that means for its clause."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from vnode_suite.connection.run import Run
+from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.model import Level, Source, Status, Text
+from vnode_suite.pytest_plugin.cases import Case
+from vnode_suite.pytest_plugin.judging import ClauseFailed, ControlNotCaught, Judge
+
+
+def record_outcome(run: Run, case: Case, report: pytest.TestReport, call: pytest.CallInfo[None], judge: Judge | None) -> None:
+    """Give *report* its status and properties, and write down what no judge could."""
+    error = call.excinfo.value if call.excinfo else None
+    status = _status(run, case, report.when, error, judge)
+    if status is None:
+        return
+    if isinstance(error, StepNotReached):
+        _could_not_run(run, case, report.nodeid, error)
+        report.longrepr = f"could not run: {error}"
+    elif isinstance(error, ClauseFailed | ControlNotCaught):
+        report.longrepr = str(error)
+    elif error is not None:
+        _harness_error(run, case, report.nodeid, error, judge)
+    report.vnode_status = status  # type: ignore[attr-defined]
+    if report.when == "call" or status in ("could-not-run", "error"):
+        clause = run.catalogue.clause(case.clause)
+        report.user_properties += [
+            ("clause", clause.id),
+            ("level", clause.level.value),
+            ("cell", case.cell.id),
+            ("status", status),
+            *([("defect", case.defect.name)] if case.defect else []),
+        ]
+
+
+def _status(run: Run, case: Case, when: str | None, error: BaseException | None, judge: Judge | None) -> str | None:
+    if isinstance(error, StepNotReached):
+        return Status.COULD_NOT_RUN.value
+    if isinstance(error, ControlNotCaught):
+        return "not-caught"
+    if isinstance(error, ClauseFailed):
+        return Status.FAILED.value
+    if error is not None:
+        return None if isinstance(error, KeyboardInterrupt) else Status.ERROR.value
+    if when != "call" or judge is None or judge.judgement is None:
+        return None
+    if case.defect is not None:
+        return "caught"
+    if judge.status is Status.FAILED:
+        return "advice" if run.catalogue.clause(case.clause).level is Level.SHOULD else Status.FAILED.value
+    return judge.status.value if judge.status else None
+
+
+def _could_not_run(run: Run, case: Case, item: str, error: StepNotReached) -> None:
+    unreached = error.unreached
+    reason = Text(f"step {unreached.step} was not reached: {unreached.detail.en}", f"未到达步骤 {unreached.step}:{unreached.detail.zh}")
+    if case.defect is None:
+        _write_result(run, case, item, Status.COULD_NOT_RUN, unreached.reason, reason, needs=unreached.step)
+    else:
+        _write_control(run, case, item, "could-not-run", reason)
+
+
+def _harness_error(run: Run, case: Case, item: str, error: BaseException, judge: Judge | None) -> None:
+    said = f"{type(error).__name__}: {error}"
+    text = Text(said, said)
+    run.ledger.write("harness-error", where=item, message=said)
+    if judge is not None and judge.judgement is not None:
+        return
+    if case.defect is None:
+        _write_result(run, case, item, Status.ERROR, "harness-error", text, needs=None)
+    else:
+        _write_control(run, case, item, "harness-error", text)
+
+
+def _write_result(run: Run, case: Case, item: str, status: Status, reason: str, actual: Text, *, needs: str | None) -> None:
+    clause = run.catalogue.clause(case.clause)
+    remedy: dict[str, Any] | None = clause.remedy.as_dict() if status is Status.ERROR else None
+    run.ledger.write(
+        "result",
+        cell=case.cell.id,
+        clause=case.clause,
+        status=status.value,
+        reason=reason,
+        expected=clause.statement.as_dict(),
+        actual=actual.as_dict(),
+        remedy=remedy,
+        observed_at=datetime.now(UTC),
+        observed_from=Source.LOCAL.value,
+        evidence=[],
+        needs=needs,
+        item=item,
+        seconds=0,
+    )
+
+
+def _write_control(run: Run, case: Case, item: str, observed: str, actual: Text) -> None:
+    assert case.defect is not None  # noqa: S101 - narrowing
+    run.ledger.write(
+        "control",
+        cell=case.cell.id,
+        clause=case.clause,
+        defect=case.defect.name,
+        expected_reason=case.defect.reason_for(case.clause),
+        observed_reason=observed,
+        caught=False,
+        expected=run.catalogue.clause(case.clause).statement.as_dict(),
+        actual=actual.as_dict(),
+        evidence=[],
+        item=item,
+        seconds=0,
+    )

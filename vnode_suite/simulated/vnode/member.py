@@ -1,0 +1,106 @@
+"""What runs in a forked process: one member of the VPC, which is a VNode, a probe or the name server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vnode_suite.simulated.interface import VNodeOrder
+from vnode_suite.simulated.vnode.api import Dialling
+from vnode_suite.simulated.vnode.channel import Channel, probe_order, read_line, vnode_order
+from vnode_suite.simulated.vnode.defects import packet_rules
+from vnode_suite.simulated.vnode.kubeconfig import KubeconfigRefused, parse_kubeconfig
+from vnode_suite.simulated.vnode.probe import look
+from vnode_suite.simulated.vnode.vnode import VNode
+from vnode_suite.simulated.vpc.dns import NameServer, StubResolver, Zone
+from vnode_suite.simulated.vpc.namespace import Place, configure_interface
+from vnode_suite.simulated.vpc.rules import PacketRule, apply_rules
+
+MemberKind = Literal["vnode", "probe", "names"]
+
+_DNS_PORT = 53
+#: The API server's port when a kubeconfig that cannot be read leaves it open; no packet will be sent to it.
+_USUAL_API_PORT = 6443
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where and as what a member serves: told by the fleet through the zygote."""
+
+    kind: MemberKind
+    place: Place
+    #: Own network namespace, or a loopback address in the machine's.
+    namespaced: bool
+    dns_server: str
+    dns_port: int = _DNS_PORT
+
+
+def serve(post: Post, end: socket.socket) -> None:
+    """Run a member, in its own namespace already, until its work is done or the fleet hangs up."""
+    message = read_line(end)
+    if post.namespaced:
+        configure_interface(post.place)
+        apply_rules(_rules(post, message))
+    asyncio.run(_serve(post, end, message))
+
+
+def _rules(post: Post, message: Mapping[str, Any]) -> tuple[PacketRule, ...]:
+    defects = message.get("defects", ())
+    if post.kind == "probe":
+        return packet_rules(defects, message["port"])
+    if post.kind == "vnode":
+        try:
+            return packet_rules(defects, parse_kubeconfig(message["kubeconfig"]).port)
+        except KubeconfigRefused:
+            return packet_rules(defects, _USUAL_API_PORT)
+    return ()
+
+
+async def _serve(post: Post, end: socket.socket, message: Mapping[str, Any]) -> None:
+    if post.kind == "names":
+        await _serve_names(post, end, message)
+        return
+    channel = await Channel.open(end)
+    source = "" if post.namespaced else post.place.address
+    dialling = Dialling(StubResolver(post.dns_server, post.dns_port, source or post.place.address), source)
+    if post.kind == "probe":
+        channel.say("answer", answer=await look(probe_order(message), dialling))
+        await channel.flush()
+        return
+    await _live(vnode_order(message), post, dialling, channel)
+
+
+async def _live(order: VNodeOrder, post: Post, dialling: Dialling, channel: Channel) -> None:
+    vnode = VNode(order, post.place.address, dialling, channel)
+    life = asyncio.create_task(vnode.run())
+    hung_up = asyncio.create_task(channel.listen())
+    await asyncio.wait({life, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+    if life.done():
+        # Joining has ended for good, or there is a bug here: a bug must be seen, and ends the process.
+        life.result()
+        await hung_up
+    life.cancel()
+
+
+async def _serve_names(post: Post, end: socket.socket, message: Mapping[str, Any]) -> None:
+    """Answer questions; each line ``{"records": {...}, "views": {...}}`` is answered with ``{"port": n}``."""
+    zone = Zone()
+    zone.replace(message["records"], message["views"])
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: NameServer(zone), local_addr=(post.place.address, post.dns_port)
+    )
+    port = transport.get_extra_info("sockname")[1]
+    reader, writer = await asyncio.open_connection(sock=end)
+    try:
+        writer.write(json.dumps({"port": port}).encode() + b"\n")
+        while line := await reader.readline():
+            contents = json.loads(line)
+            zone.replace(contents["records"], contents["views"])
+            writer.write(json.dumps({"port": port}).encode() + b"\n")
+    finally:
+        transport.close()

@@ -1,0 +1,267 @@
+"""The process that VNodes are forked from, so that they share its imports; it also holds the run's network.
+
+It is single-threaded and has no event loop: forking is safe. It ends, with all its children and the
+bridge, when the fleet's end of the control socket closes, whatever killed the fleet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import json
+import os
+import select
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Any, NoReturn
+
+from vnode_suite.simulated.vnode.certificates import new_request
+from vnode_suite.simulated.vnode.member import Post, serve
+from vnode_suite.simulated.vpc.addresses import choose_loopback_network, host_address
+from vnode_suite.simulated.vpc.bridge import Bridge
+from vnode_suite.simulated.vpc.errors import NetworkRefused
+from vnode_suite.simulated.vpc.namespace import Place, die_with_parent, leave_for_own_namespace
+from vnode_suite.simulated.vpc.rules import PacketRule, apply_rules
+
+#: Largest control message, in bytes; they hold addresses and names only.
+_LARGEST_MESSAGE = 1 << 16
+#: Seconds that a child has to unshare its namespace.
+_UNSHARE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Child:
+    """One forked member."""
+
+    name: str
+    pid: int
+    pidfd: int
+    cable: str = ""
+
+
+@dataclass(slots=True)
+class Zygote:
+    """Forks members at the fleet's word."""
+
+    control: socket.socket
+    bridge: Bridge | None = None
+    children: dict[int, Child] = field(default_factory=dict)
+    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+
+    def run(self) -> None:
+        """Serve until the fleet hangs up."""
+        self.selector.register(self.control, selectors.EVENT_READ)
+        while True:
+            for key, _ in self.selector.select():
+                if key.fileobj is self.control:
+                    message, descriptors, _, _ = socket.recv_fds(self.control, _LARGEST_MESSAGE, 1)
+                    if not message:
+                        return
+                    self._obey(json.loads(message), descriptors)
+                else:
+                    self._bury(key.data)
+
+    def close(self) -> None:
+        """Kill every child, wait for each, and remove nothing else: the bridge is its context's to remove."""
+        for child in self.children.values():
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        for child in self.children.values():
+            os.waitpid(child.pid, 0)
+
+    def _obey(self, order: Mapping[str, Any], descriptors: list[int]) -> None:
+        if order["verb"] == "stop":
+            for child in self.children.values():
+                if child.name == order["name"]:
+                    signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+            return
+        end = socket.socket(fileno=descriptors[0])
+        try:
+            child = self._fork(order, end)
+        except (NetworkRefused, OSError) as error:
+            self._say(verb="failed", name=order["name"], error=str(error))
+        else:
+            self._say(verb="started", name=child.name, pid=child.pid)
+        finally:
+            end.close()
+
+    def _fork(self, order: Mapping[str, Any], end: socket.socket) -> Child:
+        place = Place(**{**order["place"], "connected": tuple(order["place"]["connected"])})
+        post = Post(order["kind"], place, self.bridge is not None, order["dns_server"], order["dns_port"])
+        ready, unshared = os.pipe()
+        plugged, go = os.pipe()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _close_all_but(end.fileno(), unshared, plugged)
+            _be_member(post, order["name"], parent, end, unshared, plugged)
+        os.close(unshared)
+        os.close(plugged)
+        child = Child(order["name"], pid, os.pidfd_open(pid))
+        try:
+            self._plug_in(child, IPv4Address(place.address), ready)
+            os.write(go, b".")
+        except BaseException:
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(child.pidfd)
+            raise
+        finally:
+            os.close(ready)
+            os.close(go)
+        self.children[pid] = child
+        self.selector.register(child.pidfd, selectors.EVENT_READ, child)
+        return child
+
+    def _plug_in(self, child: Child, address: IPv4Address, ready: int) -> None:
+        if self.bridge is None:
+            return
+        if not select.select([ready], [], [], _UNSHARE_SECONDS)[0] or not os.read(ready, 1):
+            raise NetworkRefused(f"the process of {child.name} made no network namespace")
+        child.cable = self.bridge.plug(child.pid, address)
+
+    def _bury(self, child: Child) -> None:
+        self.selector.unregister(child.pidfd)
+        os.close(child.pidfd)
+        _, status = os.waitpid(child.pid, 0)
+        del self.children[child.pid]
+        if self.bridge is not None and child.cable:
+            self.bridge.unplug(child.cable)
+        self._say(verb="exited", name=child.name, code=os.waitstatus_to_exitcode(status))
+
+    def _say(self, **message: Any) -> None:
+        # A fleet that is gone is noticed, and answered, where it is read.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.control.send(json.dumps(message).encode())
+
+
+def _close_all_but(*kept: int) -> None:
+    previous = 2
+    for descriptor in sorted(kept):
+        os.closerange(previous + 1, descriptor)
+        previous = descriptor
+    os.closerange(previous + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _be_member(
+    post: Post, name: str, parent: int, end: socket.socket, unshared: int, plugged: int
+) -> NoReturn:
+    """The whole life of a forked process. It never returns into the zygote's code."""
+    code = 1
+    try:
+        die_with_parent(parent, name)
+        if post.namespaced:
+            leave_for_own_namespace()
+            os.write(unshared, b".")
+        os.close(unshared)
+        if os.read(plugged, 1):
+            os.close(plugged)
+            serve(post, end)
+        code = 0
+    except NetworkRefused as refused:
+        sys.stderr.write(f"{name}: {refused}\n")
+    except EOFError:
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def packet_rules_refusal() -> str:
+    """Why this machine takes no packet rules, "" if it does: tried in a namespace of a child's own."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            leave_for_own_namespace()
+            apply_rules(
+                [PacketRule("out", "drop", 1), PacketRule("out", "reset", 1), PacketRule("in", "drop")]
+            )
+        except NetworkRefused as refused:
+            os.write(writing, str(refused).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        refusal = answer.read()
+    os.waitpid(pid, 0)
+    return refusal
+
+
+def _network(run_id: str, wanted: str, stack: contextlib.ExitStack) -> tuple[Bridge | None, dict[str, Any]]:
+    """Make the network that is wanted or can be had; the answer is what the fleet is told of it."""
+    reason = "asked for"
+    if wanted != "loopback":
+        try:
+            bridge = stack.enter_context(Bridge(run_id))
+            return bridge, {
+                "network": "namespaces",
+                "reason": "",
+                "vpc_cidr": str(bridge.network),
+                "packet_rules_refusal": packet_rules_refusal(),
+            }
+        except NetworkRefused as refused:
+            if wanted == "namespaces":
+                raise
+            reason = str(refused)
+    vpc = _loopback_network(run_id, stack)
+    return None, {
+        "network": "loopback",
+        "reason": reason,
+        "vpc_cidr": vpc,
+        "packet_rules_refusal": "VNodes share the machine's own network on loopback addresses",
+    }
+
+
+def _loopback_network(run_id: str, stack: contextlib.ExitStack) -> str:
+    """A /16 of the loopback range that no other run has: its host's address is held by a bound socket."""
+    for attempt in range(200):
+        candidate = choose_loopback_network(run_id, attempt)
+        holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            holder.bind((str(host_address(candidate)), 10255))
+        except OSError:
+            holder.close()
+            continue
+        stack.enter_context(holder)
+        return str(candidate)
+    raise NetworkRefused("no free /16 in 127.0.0.0/8: 200 runs hold one each")
+
+
+def main() -> int:
+    """Make the network, say so in one message, then fork at the fleet's word."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run-id", required=True)
+    parser.add_argument("--network", choices=("auto", "namespaces", "loopback"), default="auto")
+    parser.add_argument("--control", type=int, required=True, help="descriptor of the control socket")
+    arguments = parser.parse_args()
+    # Ctrl-C in a terminal reaches the whole session: the fleet decides what it means, and then hangs up.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    new_request("warm-up")
+    with socket.socket(fileno=arguments.control) as control, contextlib.ExitStack() as stack:
+        try:
+            bridge, network = _network(arguments.run_id, arguments.network, stack)
+        except NetworkRefused as refused:
+            control.send(json.dumps({"verb": "refused", "error": str(refused)}).encode())
+            return 1
+        # What is imported so far is shared with the children: the collector must not touch (and so copy) it.
+        gc.collect()
+        gc.freeze()
+        zygote = Zygote(control, bridge)
+        stack.callback(zygote.close)
+        control.send(json.dumps({"verb": "open", **network}).encode())
+        zygote.run()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

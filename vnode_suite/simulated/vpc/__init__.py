@@ -1,0 +1,1 @@
+"""The virtual private cloud: addresses, the bridge, namespaces, packet rules and names."""
