@@ -29,7 +29,10 @@ def path(tmp_path: Path) -> Path:
 def test_events_are_read_back_as_they_were_written(path: Path) -> None:
     """Number, time, shard and type come with every event."""
     with Ledger(path, Registry()) as ledger:
-        written = [ledger.write("note", text=Text("one", "一")), ledger.write("interrupted", signal="SIGTERM")]
+        written = [
+            ledger.write("note", text=Text("one", "一")),
+            ledger.write("interrupted", signal="SIGTERM"),
+        ]
     assert list(read(path)) == written
     assert [event["seq"] for event in written] == [1, 2]
     assert written[0] == {**written[0], "shard": "main", "type": "note", "text": {"en": "one", "zh": "一"}}
@@ -39,7 +42,9 @@ def test_domain_objects_become_json(path: Path) -> None:
     """Texts, enumerations, times and paths need no preparation."""
     moment = datetime(2026, 1, 31, 13, 0, tzinfo=UTC)
     with Ledger(path, Registry()) as ledger:
-        event = ledger.write("result", cell="c", clause="DS-02", status=Status.FAILED, observed_at=moment, expected=None)
+        event = ledger.write(
+            "result", cell="c", clause="DS-02", status=Status.FAILED, observed_at=moment, expected=None
+        )
     assert event["status"] == "failed"
     assert event["observed_at"] == "2026-01-31T13:00:00.000Z"
     assert next(read(path)) == json.loads(json.dumps(event))
@@ -54,9 +59,8 @@ def test_a_keyword_of_the_language_is_written_with_an_underscore(path: Path) -> 
 @pytest.mark.parametrize(("kind", "content"), [("reslut", {}), ("result", {"cell": "c"})])
 def test_a_wrong_event_is_refused(path: Path, kind: str, content: dict[str, str]) -> None:
     """A misspelt type or a missing field is the caller's bug and writes nothing."""
-    with Ledger(path, Registry()) as ledger:
-        with pytest.raises(ValueError, match="event"):
-            ledger.write(kind, **content)
+    with Ledger(path, Registry()) as ledger, pytest.raises(ValueError, match="event"):
+        ledger.write(kind, **content)
     assert list(read(path)) == []
 
 
@@ -68,10 +72,21 @@ def test_secrets_do_not_enter(path: Path) -> None:
     with Ledger(path, registry) as ledger:
         ledger.subscribe(seen.append)
         ledger.write(
-            "note", text=secret, deep=[{"9k3hd8s1v6w0z4bn": ("x 9k3hd8s1v6w0z4bn", b"9k3hd8s1v6w0z4bn")}], path=Path("/a/9k3hd8s1v6w0z4bn")
+            "note",
+            text=secret,
+            deep=[{"9k3hd8s1v6w0z4bn": ("x 9k3hd8s1v6w0z4bn", b"9k3hd8s1v6w0z4bn")}],
+            path=Path("/a/9k3hd8s1v6w0z4bn"),
         )
     assert "9k3hd8s1v6w0z4bn" not in path.read_text() + json.dumps(seen)
     assert seen[0]["redacted"] == {"bootstrap-token": 5}
+
+
+def test_the_name_of_a_field_may_say_that_its_value_is_a_secret(path: Path) -> None:
+    """A password that nobody registered is taken out of a structure as it is out of a text."""
+    with Ledger(path, Registry()) as ledger:
+        event = ledger.write("note", text="x", given={"password": "hunter22", "name": "hunter22"})
+    assert event["given"] == {"password": "[redacted:password-field]", "name": "hunter22"}
+    assert event["redacted"] == {"password-field": 1}
 
 
 def test_a_torn_last_line_is_left_out(path: Path) -> None:
@@ -117,7 +132,9 @@ def test_shards_are_merged_by_time(tmp_path: Path) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for shard, offsets in {"gw0": (0, 2, 2), "gw1": (1, 2)}.items():
         moments = iter(start + timedelta(seconds=offset) for offset in offsets)
-        with Ledger(tmp_path / f"events-{shard}.jsonl", Registry(), shard, clock=lambda m=moments: next(m)) as ledger:
+        with Ledger(
+            tmp_path / f"events-{shard}.jsonl", Registry(), shard, clock=lambda m=moments: next(m)
+        ) as ledger:
             for _ in offsets:
                 ledger.write("note", text="x")
     merged = [(event["shard"], event["seq"]) for event in merge(sorted(tmp_path.glob("*.jsonl")))]
@@ -141,7 +158,8 @@ def test_threads_share_a_ledger(path: Path) -> None:
     """No line is mixed with another, and every number is given once."""
     with Ledger(path, Registry()) as ledger:
         threads = [
-            threading.Thread(target=lambda: [ledger.write("note", text="x" * 500) for _ in range(50)]) for _ in range(8)
+            threading.Thread(target=lambda: [ledger.write("note", text="x" * 500) for _ in range(50)])
+            for _ in range(8)
         ]
         for thread in threads:
             thread.start()
@@ -170,7 +188,11 @@ def test_a_killed_writer_leaves_what_it_wrote(path: Path) -> None:
     )
     root = Path(__file__).parents[2]
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
     ) as process:
         assert process.stdout is not None
         told = [int(process.stdout.readline()) for _ in range(200)]
@@ -183,7 +205,16 @@ def test_written_events_follow_the_published_schema(path: Path) -> None:
     events = schema("events.v1")
     Draft202012Validator.check_schema(events)
     with Ledger(path, Registry()) as ledger:
-        ledger.write("step", cell="c", subject="sound", step="node-ready", state="reached", reason="", detail=None, seconds=1.5)
+        ledger.write(
+            "step",
+            cell="c",
+            subject="sound",
+            step="node-ready",
+            state="reached",
+            reason="",
+            detail=None,
+            seconds=1.5,
+        )
         ledger.write("run-finished", exit_status=0)
     validator = Draft202012Validator(events)
     assert [list(validator.iter_errors(event)) for event in read(path)] == [[], []]

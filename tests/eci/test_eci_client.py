@@ -231,6 +231,22 @@ def test_another_request_under_the_same_token_is_refused(service: Any, client: E
         client.create_virtual_node(service.request(client_token="mine", name="other"))
 
 
+def test_an_instance_that_was_left_is_found(service: Any, client: EciClient) -> None:
+    """By its id, also among ids that do not exist; purged it is gone."""
+    made = client.create_virtual_node(service.request(tags={"vnode-suite:defect": "instance-left"}))
+    client.delete_virtual_node(made)
+    (left,) = service.admin("GET", "/state")["instances"]
+    ids = [*(f"eci-{n}" for n in range(25)), left["id"]]
+    (found,) = client.describe_container_groups(ids)
+    assert (found.id, found.status, found.vswitch_id) == (
+        left["id"],
+        "Running",
+        service.ready["vswitch_ids"][0],
+    )
+    service.admin("POST", "/purge", {})
+    assert client.describe_container_groups(ids) == []
+
+
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy"])
 def test_a_proxy_variable_does_not_break_loopback(
     service: Any, monkeypatch: pytest.MonkeyPatch, variable: str

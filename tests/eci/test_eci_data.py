@@ -139,6 +139,13 @@ def test_codes_become_classes(code: str, status: int, kind: type[errors.EciError
     assert isinstance(found, SuiteError)
 
 
+def test_a_wait_makes_any_error_throttling() -> None:
+    """The SDKs read it so, whatever the code."""
+    found = errors.from_answer("CreateVirtualNode", "", "ServiceUnavailable", 503, "", "", retry_after=0.5)
+    assert isinstance(found, errors.Throttled)
+    assert found.retry_after == 0.5
+
+
 def test_no_answer_is_a_cloud_error() -> None:
     """The harness could not do its work; that says nothing about the VNode."""
     assert issubclass(errors.EciTimeout, CloudError)

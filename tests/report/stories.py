@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from vnode_suite.core.ledger import Ledger
 from vnode_suite.core.secrets import Registry
 from vnode_suite.data.catalogue import Catalogue, load_catalogue, not_applicable
 from vnode_suite.model import Applies, Basis, Clause, Grade, Level, Text
+from vnode_suite.report.types import Report
 
 MINORS = tuple(f"1.{minor}" for minor in range(13, 23))
 CONDITIONS = ["kube-proxy", "creating", "generated-kubeconfig", "exclusion-applied"]
@@ -340,6 +342,9 @@ class Story:
             )
 
 
+Teller = Callable[[Story], Report]
+
+
 def passing(path: Path) -> Story:
     """Everything holds."""
     return Story(path)
@@ -370,7 +375,13 @@ def killed(path: Path) -> Story:
 def matrix(path: Path) -> Story:
     """Ten versions with two identities and the real catalogue, each row with its evidence and its control."""
     real = load_catalogue("2024-02")
-    closed = Text("dial tcp 10.1.0.7:10255: connect: connection refused", "dial tcp 10.1.0.7:10255：连接被拒绝")
+    closed = Text(
+        "dial tcp 10.1.0.7:10255: connect: connection refused", "dial tcp 10.1.0.7:10255：连接被拒绝"
+    )
     return Story(
-        path, real, versions=MINORS, evidence_text="x: " + "y" * 1000, failing={("PORT-02", "1.19-bootstrap"): closed}
+        path,
+        real,
+        versions=MINORS,
+        evidence_text="x: " + "y" * 1000,
+        failing={("PORT-02", "1.19-bootstrap"): closed},
     )

@@ -65,7 +65,10 @@ def test_the_network_says_what_it_is(fleet: FleetRig) -> None:
 def test_nobody_listening_is_refused(fleet: FleetRig) -> None:
     """The control plane's host is there, its port is closed."""
     host = fleet.network.host_address
-    assert first_message(fleet, host) == f"{PREFIX}{url(host)}dial tcp {host}:{PORT}: connect: connection refused"
+    assert (
+        first_message(fleet, host)
+        == f"{PREFIX}{url(host)}dial tcp {host}:{PORT}: connect: connection refused"
+    )
 
 
 def test_a_name_is_resolved_in_the_vpc(fleet: FleetRig) -> None:
@@ -138,7 +141,9 @@ def test_packets_cannot_be_dropped_on_loopback() -> None:
     """What the fallback cannot express is refused with the reason, not imitated."""
     with (
         fleet_rig(network="loopback") as rig,
-        pytest.raises(FleetRefused, match="port-10250-dropped needs packet rules: VNodes share the machine's"),
+        pytest.raises(
+            FleetRefused, match="port-10250-dropped needs packet rules: VNodes share the machine's"
+        ),
     ):
         rig.launch("{}", "port-10250-dropped")
 
@@ -194,7 +199,7 @@ async def main():
     for n in range(2):
         order = VNodeOrder(f"vnd-{n}", "n", "r", "{}", False, next(iter(network.vswitches)), "sg")
         await fleet.launch(order, lambda report: None)
-    print(json.dumps([fleet._zygote.pid, *fleet.processes().values()]), flush=True)
+    print(json.dumps([fleet._nursery.pid, *fleet.processes().values()]), flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
 """

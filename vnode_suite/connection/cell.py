@@ -110,11 +110,16 @@ class CellRun:
     def settle(self) -> None:
         """Wait until nothing that was started early is still under way: a defect may disturb it otherwise."""
         for future in self._early:
-            future.result()
+            if not future.cancelled():
+                future.result()
+
+    def stop_early(self) -> None:
+        """Begin nothing more, and wait for what is under way."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def close(self) -> None:
         """The net under everything: undo what the scenarios did not; never raises."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.stop_early()
         for subject in self.subjects:
             subject.close()
         self.release()

@@ -12,6 +12,7 @@ from vnode_suite.clusters.kube import KubeError
 from vnode_suite.connection import exclusion, identities
 from vnode_suite.core.errors import DeadlineExceeded, SuiteError
 from vnode_suite.eci.errors import EciError
+from vnode_suite.probes.pods import INSTANCE_ANNOTATION
 
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
@@ -31,7 +32,6 @@ class Closed:
     vnodes: Mapping[str, str]
     objects: Mapping[str, str]
     instances: Mapping[str, str]
-    still: frozenset[str] = frozenset()
 
     def vnodes_of(self, subject: Subject) -> tuple[str, ...]:
         """Ids of the VNodes that the subject's cell made (of a twin: its own)."""
@@ -45,8 +45,8 @@ class Closed:
         """Instances of the subject's VNodes: all that there were, and those that are still there."""
         mine = set(self.vnodes_of(subject))
         made = tuple(i for i, vnode in self.instances.items() if vnode in mine)
-        now = {i["id"] for i in subject.world.cloud.state()["instances"]}
-        return made, tuple(i for i in made if i in now)
+        left = tuple(i["id"] for i in subject.world.cloud.state()["instances"] if i["virtual_node_id"] in mine)
+        return made, left
 
 
 def close_world(world: World) -> Closed:
@@ -55,7 +55,7 @@ def close_world(world: World) -> Closed:
     The order matters: a VNode is not deleted while instances run on it, and its Node is removed only when nobody
     is left who would register it again.
     """
-    with world.exclusion_guard:
+    with world.closing_guard:
         if world.closed is None:
             world.closed = _close(world)
         return world.closed
@@ -64,11 +64,12 @@ def close_world(world: World) -> Closed:
 def _close(world: World) -> Closed:
     cells = world.cells
     for cell in cells:
-        cell.settle()
+        cell.stop_early()
     vnodes = {i: cell.cell.id for cell in cells for i in _vnode_ids(cell)}
-    instances = {i["id"]: i["virtual_node_id"] for i in world.cloud.state()["instances"]}
+    instances: dict[str, str] = {}
     objects: dict[str, str] = {}
     for cell in cells:
+        instances |= _instances(cell)
         objects |= dict.fromkeys(_pods(cell), cell.cell.id)
         _delete_pods(cell)
     for cell in cells:
@@ -84,16 +85,28 @@ def _close(world: World) -> Closed:
 
 
 def close_twin(subject: Subject) -> Closed:
-    """Delete one twin's own VNode, whose defect is that this does not do what it says."""
+    """Delete one twin's own VNode, whose defect is that this does not do what it says.
+
+    Its Pod went with all the others; what instances there were is remembered from then.
+    """
     vnode = subject.vnode()
-    pod = subject.pod() if subject.has("instance-left") else ""
-    instances = {i["id"]: i["virtual_node_id"] for i in subject.world.cloud.state()["instances"]}
-    if pod:
-        _delete_pod(subject.cell, pod)
+    before = close_world(subject.world).instances
     _delete_vnode(subject)
     with suppress(KubeError, DeadlineExceeded):
         _remove_node(subject.cell, subject.node_name)
-    return Closed({vnode.id: subject.cell.cell.id}, {}, {i: v for i, v in instances.items() if v == vnode.id})
+    return Closed({vnode.id: subject.cell.cell.id}, {}, {i: v for i, v in before.items() if v == vnode.id})
+
+
+def _instances(cell: CellRun) -> dict[str, str]:
+    """Instance ids that VNodes wrote on the run's Pods, each with its VNode's id."""
+    ids = {s.node_name: o.product.id for s in cell.subjects if (o := s.steps.known("vnode")) and o.product and s.node_name}
+    pods = cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell))
+    return {
+        instance: ids[pod["spec"]["nodeName"]]
+        for pod in pods
+        if (instance := (pod["metadata"].get("annotations") or {}).get(INSTANCE_ANNOTATION))
+        and pod["spec"].get("nodeName") in ids
+    }
 
 
 def _vnode_ids(cell: CellRun) -> list[str]:
@@ -217,7 +230,7 @@ def _remove_identity(cell: CellRun) -> list[str]:
     cell.release()
     removed: list[str] = []
     for entry in cell.run.journal.left:
-        if entry.where == "cluster" and cell.cell.id.lower() in entry.name.lower() and "path" in entry.undo:
+        if entry.where == "cluster" and entry.undo.get("cell") == cell.cell.id and "path" in entry.undo:
             removed.append(f"{entry.kind} {entry.name}")
             _delete(cell, str(entry.undo["path"]))
             entry.undone()

@@ -19,11 +19,19 @@ def early_work(cell: CellRun) -> Iterator[Callable[[], Any]]:
     wanted = cell.run.wanted.get(cell.cell.id)
     if wanted is None:
         return
+    defects = cell.run.defects
+    for clause, defect in wanted:
+        # Closing is judged last, and a twin that is to be closed must have been there by then.
+        if clause.startswith("CLEAN-") and defect is not None and defects.defect(defect).where == "eci":
+            twin = cell.twin(defects.defect(defect))
+            yield twin.pod if clause == "CLEAN-04" else twin.vnode
+    if any(clause == "CLEAN-04" for clause, _ in wanted):
+        yield cell.sound.pod
     cases = [case for case in wanted if not case[0].startswith("CLEAN-")]
     for clause, defect in sorted(cases, key=lambda case: (case[1] is not None, case[0] not in _SLOW)):
         look = look_of(clause)
         if defect is None:
             if clause in _SLOW:
                 yield lambda look=look: cell.sound.observe(look)  # type: ignore[misc]
-        elif cell.run.defects.defect(defect).scope == "own-object":
-            yield lambda look=look, defect=defect: cell.twin(cell.run.defects.defect(defect)).observe(look)  # type: ignore[misc]
+        elif defects.defect(defect).scope == "own-object":
+            yield lambda look=look, defect=defect: cell.twin(defects.defect(defect)).observe(look)  # type: ignore[misc]

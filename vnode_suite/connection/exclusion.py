@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vnode_suite.probes.daemonsets import affinity_patch, excluding, path_of, required_terms, settled
+from vnode_suite.probes.daemonsets import (
+    affinity_patch,
+    excluding,
+    path_of,
+    required_terms,
+    restoring_patch,
+    settled,
+)
 
 if TYPE_CHECKING:
     from vnode_suite.connection.world import World
@@ -18,10 +25,12 @@ class Applied:
     """What was done to kube-proxy's DaemonSet.
 
     :ivar before: its terms as they were.
+    :ivar restoring: the merge patch that makes its affinity what it was, key for key.
     :ivar at: when the patch was acted on, on the monotonic clock; ``None`` where nothing was patched.
     """
 
     before: tuple[Mapping[str, Any], ...]
+    restoring: Mapping[str, Any]
     at: float | None
 
 
@@ -39,9 +48,10 @@ def applied(world: World, *, skip: bool) -> Applied:
 def _apply(world: World, skip: bool) -> Applied:
     proxy = world.kube_proxy
     path = path_of(proxy.namespace, proxy.name)
-    before = required_terms(world.kube.get(path))
+    there = world.kube.get(path)
+    before, restoring = required_terms(there), restoring_patch(there)
     if skip:
-        return Applied(before, None)
+        return Applied(before, restoring, None)
     entry = world.run.journal.intend(
         "DaemonSet affinity",
         f"{proxy.namespace}/{proxy.name}",
@@ -49,19 +59,23 @@ def _apply(world: World, skip: bool) -> Applied:
             "action": "patch-object",
             "cluster": world.ref,
             "path": path,
-            "patch": affinity_patch(before or None),
+            "patch": restoring,
         },
     )
     set_terms(world, excluding(before))
     entry.done()
     world.exclusion_entry = entry
-    return Applied(before, time.monotonic())
+    return Applied(before, restoring, time.monotonic())
 
 
 def set_terms(world: World, terms: Any) -> None:
     """Make *terms* kube-proxy's required node affinity (``None``: none), and wait until it is acted on."""
+    _patch(world, affinity_patch(terms))
+
+
+def _patch(world: World, patch: Mapping[str, Any]) -> None:
     proxy = world.kube_proxy
-    world.kube.patch(path_of(proxy.namespace, proxy.name), affinity_patch(terms))
+    world.kube.patch(path_of(proxy.namespace, proxy.name), patch)
     settled(world.kube, proxy.namespace, proxy.name, deadline_seconds=world.run.deadlines.seconds("daemonset-settled"))
 
 
@@ -71,7 +85,7 @@ def revert(world: World) -> None:
         done = world.exclusion
         if done is None or done.at is None or world.run.settings.cluster.apply_exclusion == "keep":
             return
-        set_terms(world, done.before or None)
+        _patch(world, done.restoring)
         if world.exclusion_entry is not None:
             world.exclusion_entry.undone()
-        world.exclusion = Applied(done.before, None)
+        world.exclusion = Applied(done.before, done.restoring, None)

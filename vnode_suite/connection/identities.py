@@ -58,6 +58,9 @@ def handed(subject: Subject) -> Handed:
         text = broken(text, name)
     if subject.has("token-revoked", "credential-of-another"):
         text = _with_token(text, _useless_token(subject))
+    if subject.has("kubeconfig-server-name-unknown"):
+        # The page's own example of a name that no VPC knows.
+        text = _with_host(text, "lb.kubesphere.local")
     if subject.has("api-server-on-loopback"):
         text = _with_host(text, "127.0.0.1")
     if subject.has("api-server-routed-nowhere"):

@@ -62,6 +62,7 @@ class World:
         self.kube_proxy: KubeProxy
         self.before: Snapshot
         self.exclusion_guard = threading.RLock()
+        self.closing_guard = threading.RLock()
         self.exclusion: Applied | None = None
         self.exclusion_entry: Entry | None = None
         self.closed: Closed | None = None

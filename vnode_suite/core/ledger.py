@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import json
 import os
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,6 +51,8 @@ EVENT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "note": ("text",),
     "run-finished": ("exit_status",),
 }
+
+_TELLING_NAME = re.compile("token|secret|passw|passphrase|key", re.IGNORECASE)
 
 #: What a reader gives in place of a line that is no event: the writer was killed within it and went on later.
 TORN: Final = "torn"
@@ -98,7 +101,7 @@ class Ledger:
         content = {name.rstrip("_"): value for name, value in content.items()}
         _check(type_, content)
         counts: Counter[str] = Counter()
-        plain = {name: self._plain(value, counts) for name, value in content.items()}
+        plain = {name: self._plain_field(name, value, counts) for name, value in content.items()}
         with self._lock:
             if self._closed:
                 raise ValueError(f"the ledger {self.path.name} is closed")
@@ -170,19 +173,23 @@ class Ledger:
             return str(value)
         if isinstance(value, Mapping):
             return {
-                str(self._plain(str(key), counts)): self._plain(item, counts) for key, item in value.items()
+                str(self._plain(str(key), counts)): self._plain_field(str(key), item, counts)
+                for key, item in value.items()
             }
-        return (
-            self._plain(_simpler(value), counts) if not _is_list(value) else self._plain_list(value, counts)
-        )
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._plain(item, counts) for item in value]
+        return self._plain(_simpler(value), counts)
 
-    def _plain_list(self, value: object, counts: Counter[str]) -> list[Any]:
-        items: Iterable[object] = value  # type: ignore[assignment]
-        return [self._plain(item, counts) for item in items]
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list | tuple | set | frozenset)
+    def _plain_field(self, key: str, value: object, counts: Counter[str]) -> Any:
+        """The value of a field, whose name may be what says that it is a secret."""
+        plain = self._plain(value, counts)
+        if isinstance(plain, str) and _TELLING_NAME.search(key):
+            head = f"{key}: "
+            whole, found = self._registry.redact(head + plain)
+            if found and whole.startswith(head):
+                counts.update(found)
+                return whole.removeprefix(head)
+        return plain
 
 
 def _simpler(value: object) -> object:

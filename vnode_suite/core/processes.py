@@ -144,7 +144,8 @@ class Supervisor:
         """Start a process.
 
         :param name: unique among the running ones.
-        :param env: its whole environment; None gives it ours.
+        :param env: its whole environment; None gives it ours as it was when the supervisor was started.
+        :param cwd: its working directory; None gives it ours.
         :param log: file that its output is appended to (mode 0600).
         :param stdout: file that its standard output goes to instead, replacing what was there.
         :param grace_seconds: from TERM to KILL when everything is stopped at the end; 0 kills at once.
@@ -165,9 +166,9 @@ class Supervisor:
                 name=name,
                 argv=[str(word) for word in argv],
                 env=None if env is None else dict(env),
-                cwd=None if cwd is None else str(cwd),
-                log=str(log),
-                stdout=None if stdout is None else str(stdout),
+                cwd=str((cwd or Path.cwd()).absolute()),
+                log=str(log.absolute()),
+                stdout=None if stdout is None else str(stdout.absolute()),
                 grace=grace_seconds,
                 ready_line=ready_line,
             )
@@ -197,7 +198,7 @@ class Supervisor:
     def at_end(self, argv: Sequence[str | Path]) -> int:
         """Leave a command to be run when everything has been stopped, however the run ends.
 
-        The last left runs first. It must not mind that its work is done already.
+        The last left runs first. It must not mind that its work is done already, and runs in `/`.
 
         :returns: a key for `cancel_at_end`.
         """

@@ -38,6 +38,7 @@ _BASE64_RUN = re.compile(_RUN + r"{24,}+")
 _BASE64_JOINED = re.compile(f"{_RUN}++(?:{_JOINT}{_RUN}++)*+")
 #: Shorter runs decode to less than the shortest secret that is not found as a literal.
 _SHORTEST_RUN: Final = 24
+_HEX = re.compile("(?:[0-9a-fA-F]{2})++")
 _PERCENT = re.compile(r"%2([BbFf])")
 _WHITE = re.compile(r"\s+|(?:\\r)?\\n")
 
@@ -269,8 +270,10 @@ def _shape_spans(text: str) -> Iterator[_Span]:
 
 
 def _decoded(run: str) -> Iterator[str]:
-    """What *run* decodes to, from each of its first four characters: a path or a word may stand before the Base64."""
+    """What *run* decodes to, as hexadecimal, or as Base64 from each of its first four characters: a path or a word may stand before the Base64."""
     plain = _PERCENT.sub(lambda code: "+" if code[1] in "Bb" else "/", _WHITE.sub("", run))
+    if _HEX.fullmatch(plain):
+        yield bytes.fromhex(plain).decode("utf-8", "replace")
     plain = plain.replace("-", "+").replace("_", "/")
     for skipped in range(4):
         length = (len(plain) - skipped) // 4 * 4

@@ -1,0 +1,1 @@
+"""What the suite knows, as tables with schemas, and their loaders; no I/O beyond reading them."""

@@ -55,7 +55,7 @@ _FIELDS: Mapping[str, str] = {
     "entry": "(?>context|cluster|auth info|user)",
     "path": r"(?>[^\s:]|:(?! )){1,300}+",
     "rest": ".{0,2000}+",
-    "object": r'[a-z.]{1,120}+(?> "[^"]{1,253}+")?+',
+    "object": r'[a-z0-9.-]{1,120}+(?> "[^"]{1,253}+")?+',
     "anyone": '"[^"]{1,253}+"',
     "vnode-user": _VNODE_USER,
     "verb": "[a-z*]{1,30}+",

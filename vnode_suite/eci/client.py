@@ -13,7 +13,15 @@ from vnode_suite.eci.credentials import Credentials
 from vnode_suite.eci.endpoints import Endpoints
 from vnode_suite.eci.errors import EciError, EciUnreachable, NotFound
 from vnode_suite.eci.exchange import ApiCall, Product, Transport
-from vnode_suite.eci.models import CreateRequest, Region, UpdateRequest, VirtualNode, VirtualNodeId, wire_tags
+from vnode_suite.eci.models import (
+    ContainerGroup,
+    CreateRequest,
+    Region,
+    UpdateRequest,
+    VirtualNode,
+    VirtualNodeId,
+    wire_tags,
+)
 from vnode_suite.eci.retrying import RetryPolicy, call_with_retries
 
 #: Ids of one DescribeVirtualNodes call, and VNodes of one page (API metadata).
@@ -157,6 +165,15 @@ class EciClient:
         except NotFound:
             if self.statistics.retries == before:
                 raise
+
+    def describe_container_groups(self, ids: Sequence[str]) -> list[ContainerGroup]:
+        """Instances of Pods by id (the Pods' ``eci-instance-id``); those that are gone are missing."""
+        found: list[ContainerGroup] = []
+        for start in range(0, len(ids), IDS_PER_CALL):
+            wanted = {"ContainerGroupIds": json.dumps(list(ids[start : start + IDS_PER_CALL]))}
+            body = self._call("DescribeContainerGroups", wanted)
+            found += [ContainerGroup.from_wire(row) for row in body.get("ContainerGroups") or ()]
+        return found
 
     def describe_regions(self) -> list[Region]:
         """The regions that the service lists."""

@@ -188,7 +188,8 @@ def from_answer(
     :param ram_action: the RAM action that the call needs, used when the answer does not name one.
     :param denied: ``AccessDeniedDetail`` of the body.
     """
-    kind = classify(code, http_status)
+    # Any error with a wait is throttling, whatever its code: so the SDKs read it since 2026.
+    kind = Throttled if retry_after else classify(code, http_status)
     rest: dict[str, Any] = {
         "action": action,
         "code": code,

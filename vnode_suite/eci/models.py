@@ -171,6 +171,33 @@ class VirtualNode:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerGroup:
+    """The instance that a Pod on a VNode runs in."""
+
+    id: str
+    name: str
+    #: Pending, Running, Succeeded, Failed ... as the API writes it.
+    status: str
+    vpc_id: str
+    vswitch_id: str
+    security_group_id: str
+    intranet_ip: str
+
+    @classmethod
+    def from_wire(cls, row: Mapping[str, Any]) -> ContainerGroup:
+        """From one item of ``ContainerGroups[]``."""
+        return cls(
+            id=_text(row, "ContainerGroupId"),
+            name=_text(row, "ContainerGroupName"),
+            status=_text(row, "Status"),
+            vpc_id=_text(row, "VpcId"),
+            vswitch_id=_text(row, "VSwitchId"),
+            security_group_id=_text(row, "SecurityGroupId"),
+            intranet_ip=_text(row, "IntranetIp"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Region:
     """A region that the service lists."""
 

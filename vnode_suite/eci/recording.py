@@ -15,7 +15,7 @@ import datetime as dt
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -202,10 +202,17 @@ class ReplayTransport:
     one.
 
     :param aliases: values of this run to the values they had in the recording (run tag, vSwitch ids ...).
+    :param follow: told each change that was answered, so that a simulated VNode can follow the recording.
     """
 
-    def __init__(self, recording: Recording, aliases: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        aliases: Mapping[str, str] | None = None,
+        follow: Callable[[ApiCall, Mapping[str, Any]], None] = lambda _call, _body: None,
+    ) -> None:
         self.recording = recording
+        self._follow = follow
         self._aliases = dict(aliases or {})
         self._used: set[int] = set()
         self._lock = threading.Lock()
@@ -224,6 +231,8 @@ class ReplayTransport:
             )
         if found.error is not None:
             raise _error_from_row(call, found.error)
+        if not call.is_read:
+            self._follow(call, found.body or {})
         return found.body or {}
 
     def unused(self) -> Iterator[Exchange]:

@@ -43,6 +43,16 @@ def affinity_patch(terms: Sequence[Mapping[str, Any]] | None) -> Json:
     }
 
 
+def restoring_patch(daemonset: Mapping[str, Any]) -> Json:
+    """A merge patch that gives a DaemonSet the affinity back that it has now, without a trace of another."""
+    affinity = daemonset["spec"]["template"]["spec"].get("affinity")
+    if affinity is None:
+        return {"spec": {"template": {"spec": {"affinity": None}}}}
+    if "nodeAffinity" not in affinity:
+        return {"spec": {"template": {"spec": {"affinity": {"nodeAffinity": None}}}}}
+    return affinity_patch(required_terms(daemonset) or None)
+
+
 def path_of(namespace: str, name: str) -> str:
     """A DaemonSet's path."""
     return f"/apis/apps/v1/namespaces/{namespace}/daemonsets/{name}"

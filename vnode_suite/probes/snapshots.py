@@ -72,7 +72,9 @@ def _objects(kube: KubeClient, path: str, resource: str) -> dict[str, tuple[str,
     found: dict[str, tuple[str, str]] = {}
     for item in items:
         meta = item["metadata"]
-        if _ELECTION in (meta.get("annotations") or {}):
+        owners = {owner.get("kind") for owner in meta.get("ownerReferences") or ()}
+        if _ELECTION in (meta.get("annotations") or {}) or "DaemonSet" in owners:
+            # A DaemonSet's Pods, and the history of its templates, are its controller's to replace.
             continue
         where = f"{meta['namespace']}/" if meta.get("namespace") else ""
         found[meta["uid"]] = (f"{item.get('kind') or resource} {where}{meta['name']}", _content(item))

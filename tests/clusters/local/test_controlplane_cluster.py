@@ -7,6 +7,8 @@ import contextlib
 import secrets
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from vnode_suite.clusters.local.arguments import COMPONENTS, ControlPlaneSetting
 from vnode_suite.clusters.local.assets import obtain_binaries
 from vnode_suite.clusters.local.controlplane import LocalCluster, start_local_cluster
 from vnode_suite.core.errors import ClusterError, DeadlineExceeded
+from vnode_suite.core.polling import poll
 from vnode_suite.core.processes import Supervisor
 from vnode_suite.data.versions import load_versions
 
@@ -311,6 +314,40 @@ def test_stopping_leaves_the_logs_and_nothing_else(tmp_path: Path) -> None:
         path.relative_to(tmp_path / "c").as_posix() for path in (tmp_path / "c").rglob("*") if path.is_file()
     }
     assert left == {f"logs/{component}.log" for component in COMPONENTS}
+
+
+KILLED = """
+import pathlib, sys, time
+from vnode_suite.clusters.local.assets import obtain_binaries
+from vnode_suite.clusters.local.controlplane import start_local_cluster
+from vnode_suite.core.polling import poll
+from vnode_suite.core.processes import Supervisor
+from vnode_suite.data.versions import load_versions
+
+version, supervisor = load_versions().resolve("1.22"), Supervisor()
+folder = pathlib.Path(sys.argv[1])
+cluster = start_local_cluster(version, folder, supervisor, binaries=obtain_binaries(version))
+print(supervisor.pid, *(process.pid for process in cluster.processes.values()), flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_killed_run_leaves_no_process_and_no_key(tmp_path: Path) -> None:
+    """`kill -9` of pytest, with a whole control plane up."""
+    argv = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        pids = [int(word) for word in run.stdout.readline().split()]
+        assert len(pids) == 5
+        assert all(Path(f"/proc/{pid}").exists() for pid in pids)
+        assert any((tmp_path / "pki").iterdir())
+        run.kill()
+    poll(
+        lambda: None if any(Path(f"/proc/{pid}").exists() for pid in pids) else True,
+        what="the control plane and its supervisor to be gone",
+        deadline_seconds=15,
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"logs"}
 
 
 def test_a_component_that_cannot_start_is_named_with_its_log(tmp_path: Path) -> None:

@@ -48,6 +48,15 @@ def test_what_is_stored_is_not_downloaded_again(store: Store, releases: ReleaseS
     assert [len(releases.downloads(component)) for component in COMPONENTS] == [1, 1, 1]
 
 
+def test_a_damaged_program_is_fetched_anew(store: Store, releases: ReleaseServer) -> None:
+    """The store says that it is damaged, and the next source mends it."""
+    found = source(store, releases).obtain(VERSION, QUIET)
+    found["kube-scheduler"].path.write_text("damaged", encoding="utf-8")
+    again = source(store, releases).obtain(VERSION, QUIET)
+    assert again["kube-scheduler"].path.read_bytes() == content_of("kube-scheduler")
+    assert [len(releases.downloads(component)) for component in COMPONENTS] == [1, 1, 2]
+
+
 def test_a_wrong_checksum_is_refused_with_both_and_nothing_is_kept(
     store: Store, releases: ReleaseServer
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from vnode_suite.clusters.local.sources import SourceUnavailable
 from vnode_suite.clusters.local.sources.folder import StoredPrograms
 from vnode_suite.clusters.local.store import Platform, Store, sha256_of
 from vnode_suite.core.errors import AssetsError
-from vnode_suite.core.progress import SilentProgress
+from vnode_suite.core.progress import SilentProgress, Task
 from vnode_suite.data.versions import load_versions
 
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -112,6 +114,26 @@ def test_many_putting_in_the_same_end_with_one_whole_entry(store: Store) -> None
     assert len(set(paths)) == 1
     assert len(paths) == 8
     assert [result.problem for result in store.verify()] == [""]
+
+
+def test_whoever_waits_for_another_run_is_told(store: Store) -> None:
+    """A build takes minutes; silence would look like a hang."""
+    told: list[str] = []
+
+    class Telling(SilentProgress):
+        @contextmanager
+        def task(self, label: str, total: float | None = None, *, unit: str = "") -> Iterator[Task]:
+            told.append(label)
+            other.release()
+            with super().task(label) as task:
+                yield task
+
+    other = store.lock("build-1.22.15")
+    other.acquire()
+    with store.holding("build-1.22.15", "building Kubernetes 1.22.15", Telling()):
+        assert told == ["waiting for another run that is building Kubernetes 1.22.15"]
+    with store.holding("build-1.22.15", "building Kubernetes 1.22.15", Telling()):
+        assert len(told) == 1
 
 
 def test_the_folder_is_chosen_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,10 @@ class Running:
 
     def sdk(self, **options: Any) -> EciSdk:
         """The official Python SDK pointed here."""
+        return EciSdk(self.sdk_config(**options))
+
+    def sdk_config(self, **options: Any) -> SdkConfig:
+        """The settings of any official Python SDK."""
         scheme, _, host = self.ready["endpoint"].partition("://")
         values = {
             "access_key_id": self.ready["access_key_id"],
@@ -91,7 +95,7 @@ class Running:
             "protocol": scheme,
             "region_id": self.ready["region"],
         }
-        return EciSdk(SdkConfig(**(values | options)))
+        return SdkConfig(**(values | options))
 
 
 Start = Callable[..., Running]

@@ -1,7 +1,8 @@
 """The official SDKs of other languages, unchanged from their registries, live a VNode's life on the emulator.
 
-JavaScript: the typed ECI client (ACS3-HMAC-SHA256). Go: the classic core SDK (RPC, HMAC-SHA1, parameters in the query
-or in a form). Run where the toolchain is; a package registry is asked once, later runs use the cache.
+JavaScript: the typed ECI client (ACS3-HMAC-SHA256). Go: the classic core SDK (RPC, HMAC-SHA1, parameters in
+the query or in a form). Run where the toolchain is; a package registry is asked once, later runs use the
+cache.
 """
 
 from __future__ import annotations

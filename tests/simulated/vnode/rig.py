@@ -237,7 +237,10 @@ class ClusterRig:
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "kubernetes.io/service-account-token",
-            "metadata": {"name": f"{name}-token", "annotations": {"kubernetes.io/service-account.name": name}},
+            "metadata": {
+                "name": f"{name}-token",
+                "annotations": {"kubernetes.io/service-account.name": name},
+            },
         }
         for collection, body in (("serviceaccounts", account), ("secrets", secret)):
             try:
@@ -247,7 +250,10 @@ class ClusterRig:
                     raise
         path = f"{namespace}/secrets/{name}-token"
         self.kube.wait_for(
-            path, lambda s: bool(s and (s.get("data") or {}).get("token")), deadline_seconds=30, what="a token"
+            path,
+            lambda s: bool(s and (s.get("data") or {}).get("token")),
+            deadline_seconds=30,
+            what="a token",
         )
         return base64.b64decode(self.kube.get(path)["data"]["token"]).decode()
 

@@ -54,7 +54,9 @@ def observe(fleet: FleetRig, cluster: ClusterRig, vnode: VNodeRig, node_name: st
     path = f"/api/v1/nodes/{node_name}"
     cluster.kube.wait_for(path, bool, deadline_seconds=5, what=f"node {node_name}")
     node = cluster.kube.get(path)
-    pod_path = cluster.run_pod(vnode, f"p-{vnode.id}") if node_name != "vnode1" else _pod_on(cluster, "vnode1")
+    pod_path = (
+        cluster.run_pod(vnode, f"p-{vnode.id}") if node_name != "vnode1" else _pod_on(cluster, "vnode1")
+    )
     daemon_path = _daemon_pod(cluster, node_name)
     pod = _settled(cluster, pod_path)
     daemon = _settled(cluster, daemon_path)
@@ -185,9 +187,7 @@ def test_stopped_heartbeats_make_the_node_unknown(fleet: FleetRig, cluster: Clus
 
 
 @pytest.mark.parametrize("port", [10250, 10255])
-def test_a_dropped_port_is_silent_and_the_other_open(
-    fleet: FleetRig, cluster: ClusterRig, port: int
-) -> None:
+def test_a_dropped_port_is_silent_and_the_other_open(fleet: FleetRig, cluster: ClusterRig, port: int) -> None:
     """Packets to one port are swallowed: a dial from the control plane's host times out."""
     with fleet.vnode(cluster.kubeconfig(cluster.service_account_token()), f"port-{port}-dropped") as vnode:
         vnode.reports.state("Ready")

@@ -17,12 +17,16 @@ def test_a_service_account_is_enough_to_come_ready(fleet: FleetRig, cluster: Clu
     token = cluster.service_account_token()
     started = time.monotonic()
     taint = {"key": "team", "value": "a", "effect": "NoExecute"}
-    with fleet.vnode(cluster.kubeconfig(token), taints=(taint,), custom_resources={"example.com/gpu": "2"}) as vnode:
+    with fleet.vnode(
+        cluster.kubeconfig(token), taints=(taint,), custom_resources={"example.com/gpu": "2"}
+    ) as vnode:
         vnode.reports.state("Ready")
         node = cluster.wait_node(vnode, "True")
         assert time.monotonic() - started < 2.0
         assert node["metadata"]["labels"]["type"] == "virtual-kubelet"
-        assert {"key": "k8s.aliyun.com/vnode", "value": "true", "effect": "NoSchedule"} in node["spec"]["taints"]
+        assert {"key": "k8s.aliyun.com/vnode", "value": "true", "effect": "NoSchedule"} in node["spec"][
+            "taints"
+        ]
         assert taint in node["spec"]["taints"]
         assert node["status"]["addresses"] == [{"type": "InternalIP", "address": vnode.address}]
         assert node["status"]["capacity"]["example.com/gpu"] == "2"
@@ -55,7 +59,10 @@ def test_a_request_that_nobody_approves_is_reported_and_still_taken_later(
         request = cluster.next_request(seen)
         name = request["metadata"]["name"]
         message = vnode.reports.message("failed to bootstrap")
-        assert message == f"failed to bootstrap: timed out waiting for certificate signing request {name} to be approved"
+        assert (
+            message
+            == f"failed to bootstrap: timed out waiting for certificate signing request {name} to be approved"
+        )
         cluster.decide(request)
         vnode.reports.state("Ready")
 

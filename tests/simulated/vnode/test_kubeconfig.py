@@ -50,9 +50,13 @@ def test_what_is_no_kubeconfig_is_refused_in_client_go_s_words() -> None:
     """Empty, broken, and pointing nowhere."""
     assert refusal({}) == "invalid configuration: no configuration has been provided"
     assert refusal("text") == "invalid configuration: no configuration has been provided"
-    assert refusal({**document(), "current-context": "x"}) == 'invalid configuration: context "x" does not exist'
+    assert (
+        refusal({**document(), "current-context": "x"}) == 'invalid configuration: context "x" does not exist'
+    )
     assert refusal({**document(), "users": []}) == 'invalid configuration: user "vnode" does not exist'
-    assert refusal(document({"namespace": "x"})) == 'invalid configuration: no server found for cluster "here"'
+    assert (
+        refusal(document({"namespace": "x"})) == 'invalid configuration: no server found for cluster "here"'
+    )
     with pytest.raises(KubeconfigRefused, match="error loading config: yaml"):
         parse_kubeconfig("{")
 

@@ -66,9 +66,7 @@ def test_a_certificate_is_renewed_before_it_expires(fleet: FleetRig, cluster: Cl
         assert vnode.reports.warnings == []
 
 
-def test_a_certificate_that_is_not_renewed_ends_as_unauthorized(
-    fleet: FleetRig, cluster: ClusterRig
-) -> None:
+def test_a_certificate_that_is_not_renewed_ends_as_unauthorized(fleet: FleetRig, cluster: ClusterRig) -> None:
     """With `renewal-stops` no second request is made; the server then refuses the expired certificate."""
     seen = {item["metadata"]["name"] for item in cluster.kube.list(cluster.requests_path)}
     with fleet.vnode(

@@ -7,9 +7,8 @@ import base64
 import json
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -38,7 +37,9 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
         certificate = self._builder(self._name, self._key, NOW - timedelta(days=9), NOW + timedelta(days=9))
         constraints = x509.BasicConstraints(ca=True, path_length=None)
-        self.pem = _pem(certificate.add_extension(constraints, critical=True).sign(self._key, hashes.SHA256()))
+        self.pem = _pem(
+            certificate.add_extension(constraints, critical=True).sign(self._key, hashes.SHA256())
+        )
 
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, start: datetime, end: datetime
@@ -87,7 +88,8 @@ async def version(_: web.BaseRequest) -> web.StreamResponse:
 
 @asynccontextmanager
 async def serving(
-    pair: tuple[str, str] | None, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] = version
+    pair: tuple[str, str] | None,
+    handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] = version,
 ) -> AsyncIterator[int]:
     """A server on a port of its own; without a pair it speaks plain HTTP."""
     context = None
@@ -239,7 +241,11 @@ def test_a_name_that_the_dns_lacks_is_told_with_who_was_asked() -> None:
     ("code", "body", "expected"),
     [
         (401, {"kind": "Status", "reason": "Unauthorized", "message": "Unauthorized"}, "Unauthorized"),
-        (403, {"kind": "Status", "message": 'nodes is forbidden: User "u" cannot'}, 'nodes is forbidden: User "u" cannot'),
+        (
+            403,
+            {"kind": "Status", "message": 'nodes is forbidden: User "u" cannot'},
+            'nodes is forbidden: User "u" cannot',
+        ),
         (
             429,
             "Too many requests, please try again later.",
@@ -287,5 +293,7 @@ def test_ca_data_that_is_no_certificate() -> None:
     async def run() -> None:
         ApiServer(access, Dialling(StubResolver("127.0.0.1", 9)), Clock(), timeout=0.5)
 
-    with pytest.raises(ApiFailure, match="unable to load root certificates: unable to parse bytes as PEM block"):
+    with pytest.raises(
+        ApiFailure, match="unable to load root certificates: unable to parse bytes as PEM block"
+    ):
         asyncio.run(run())

@@ -126,9 +126,17 @@ def etcd_arguments(layout: ControlPlaneLayout) -> list[str]:
 
 
 def api_server_arguments(
-    layout: ControlPlaneLayout, settings: ControlPlaneSettings, facts: VersionFacts
+    layout: ControlPlaneLayout,
+    settings: ControlPlaneSettings,
+    facts: VersionFacts,
+    *,
+    serving_pair: str = API_SERVER,
 ) -> list[str]:
-    """RBAC and Node authorisation, bootstrap tokens, ServiceAccount tokens, TLS only."""
+    """RBAC and Node authorisation, bootstrap tokens, ServiceAccount tokens, TLS only.
+
+    :param serving_pair: name of the certificate and key that it serves with; a second API server on the same
+        etcd has another, and a layout with another port.
+    """
     arguments = [
         f"--bind-address={settings.address}",
         f"--secure-port={layout.api_server_port}",
@@ -137,8 +145,8 @@ def api_server_arguments(
         f"--etcd-cafile={layout.certificate('etcd-ca')}",
         f"--etcd-certfile={layout.certificate('etcd-client')}",
         f"--etcd-keyfile={layout.key('etcd-client')}",
-        f"--tls-cert-file={layout.certificate('kube-apiserver')}",
-        f"--tls-private-key-file={layout.key('kube-apiserver')}",
+        f"--tls-cert-file={layout.certificate(serving_pair)}",
+        f"--tls-private-key-file={layout.key(serving_pair)}",
         f"--client-ca-file={layout.certificate('ca')}",
         f"--kubelet-client-certificate={layout.certificate('kubelet-client')}",
         f"--kubelet-client-key={layout.key('kubelet-client')}",

@@ -46,13 +46,15 @@ def obtain_binaries(
     :raises AssetsError: no source has them; lists each with its reason.
     """
     store = store or Store.default()
-    user_folder = UserFolder(folder)
     asked = list(sources) if sources is not None else default_sources(store, folder)
     parts = _ask(asked, version, progress or SilentProgress())
+    server = parts[API_SERVER]
+    # A folder that did not suit must not give its etcd all the same: an old one lacks flags that we need.
+    chosen = server.path.parent if server.provenance.get("source") == UserFolder.name else None
     return ControlPlaneBinaries(
-        version=parts[API_SERVER].version,
-        etcd=find_etcd(user_folder.folder),
-        api_server=parts[API_SERVER],
+        version=server.version,
+        etcd=find_etcd(chosen),
+        api_server=server,
         controller_manager=parts[CONTROLLER_MANAGER],
         scheduler=parts[SCHEDULER],
     )

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -70,6 +70,7 @@ class LocalCluster:
     processes: Mapping[str, OwnedProcess]
     _supervisor: Supervisor = field(repr=False)
     _ports: PortClaims = field(repr=False)
+    _at_end: int = field(repr=False)
 
     def memory_pss(self) -> dict[str, int]:
         """Memory of each process in bytes, shared pages counted by share (PSS)."""
@@ -96,6 +97,7 @@ class LocalCluster:
         ended = self._supervisor.stop_many(list(reversed(names)), STOP_GRACE_SECONDS)
         self._ports.close()
         pki.remove(self.layout)
+        self._supervisor.cancel_at_end(self._at_end)
         return ended
 
     def __enter__(self) -> Self:
@@ -159,6 +161,7 @@ class _Start:
         self.processes: dict[str, OwnedProcess] = {}
         self.ports = PortClaims()
         self.given_up = threading.Event()
+        self.at_end: int | None = None
         claim = self.ports.claim
         loopback = arguments.LOOPBACK
         self.layout = ControlPlaneLayout(
@@ -168,6 +171,8 @@ class _Start:
     def run(self) -> LocalCluster:
         """The stages, in order."""
         pki.prepare_folders(self.layout)
+        # Keys must not outlive a run that is killed.
+        self.at_end = self.supervisor.at_end(["rm", "-rf", *pki.secret_folders(self.layout)])
         self.tell("certificates")
         material = pki.write(self.layout, self.settings)
         self._mark("certificates")
@@ -206,6 +211,7 @@ class _Start:
             processes=dict(self.processes),
             _supervisor=self.supervisor,
             _ports=self.ports,
+            _at_end=self.at_end,
         )
 
     def undo(self) -> None:
@@ -213,6 +219,8 @@ class _Start:
         self.supervisor.stop_many([process.name for process in reversed(self.processes.values())], 0)
         self.ports.close()
         pki.remove(self.layout)
+        if self.at_end is not None:
+            self.supervisor.cancel_at_end(self.at_end)
 
     def lost_a_port(self) -> bool:
         """Whether a process ended because somebody else had taken its port."""
@@ -301,15 +309,16 @@ class _Start:
         self.timings[stage] = round(time.monotonic() - self.began, 3)
 
 
-def _all_or_first_error(waits: Sequence[Any], given_up: threading.Event) -> None:
+def _all_or_first_error(waits: Sequence[Future[None]], given_up: threading.Event) -> None:
     """Wait for all; when one fails the others are told to give up, and its error is raised."""
-    from concurrent.futures import FIRST_EXCEPTION, wait
-
-    done, _ = wait(waits, return_when=FIRST_EXCEPTION)
-    failed = next((one for one in done if one.exception() is not None), None)
-    if failed is not None:
+    try:
+        done, _ = wait(waits, return_when=FIRST_EXCEPTION)
+        for one in done:
+            one.result()
+    except BaseException:
+        # Ctrl-C ends up here too: the pool would otherwise sit out the deadlines of the others.
         given_up.set()
-        failed.result()
+        raise
 
 
 def _environment() -> dict[str, str]:

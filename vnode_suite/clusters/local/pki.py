@@ -40,8 +40,13 @@ def prepare_folders(layout: ControlPlaneLayout) -> None:
 
 def remove(layout: ControlPlaneLayout) -> None:
     """Remove keys and data; the logs stay as evidence."""
-    for folder in (layout.pki, layout.folder / "etcd", layout.folder / "etcd-socket"):
+    for folder in secret_folders(layout):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def secret_folders(layout: ControlPlaneLayout) -> list[Path]:
+    """The folders that hold keys, or the Secrets in etcd's data."""
+    return [layout.pki, layout.folder / "etcd", layout.folder / "etcd-socket"]
 
 
 def write(layout: ControlPlaneLayout, settings: ControlPlaneSettings) -> Material:

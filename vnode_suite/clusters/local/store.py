@@ -29,6 +29,7 @@ import platformdirs
 
 from vnode_suite.clusters.local.binaries import Binary
 from vnode_suite.core.errors import AssetsError
+from vnode_suite.core.progress import Progress
 
 STORE_VARIABLE = "VNODE_SUITE_ASSETS"
 MANIFEST_SCHEMA = "vnode-suite/asset/v1"
@@ -108,6 +109,17 @@ class Store:
         if self._stamp(entry.path) != self._read_json(entry.path.with_name("verified.json")):
             self._check(entry)
         return entry
+
+    def get_sound(self, version: str, component: str) -> StoreEntry | None:
+        """The entry, or None if there is none; a damaged one is taken out, so that it can be made anew.
+
+        Only for whoever holds the lock for making it.
+        """
+        try:
+            return self.get(version, component)
+        except AssetsError:
+            self.remove(version, component)
+            return None
 
     def versions(self) -> list[str]:
         """Every version that has an entry, oldest first."""
@@ -198,6 +210,23 @@ class Store:
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         return filelock.FileLock(folder / f"{self.platform}-{name}.lock")
+
+    @contextlib.contextmanager
+    def holding(self, name: str, what: str, progress: Progress) -> Iterator[None]:
+        """Hold the lock called `name`; says so while another run holds it.
+
+        :param what: what is being made under it, for a person.
+        """
+        lock = self.lock(name)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            with progress.task(f"waiting for another run that is {what}"):
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     # -- inside -------------------------------------------------------------------------------------------
 

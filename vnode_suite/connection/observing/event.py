@@ -43,8 +43,9 @@ def events(subject: Subject) -> Observation[Events]:
     )
 
 
-def _named(subject: Subject, cause: str) -> Observation[Named]:
-    failing = _failing(subject, cause)
+def _named(subject: Subject, cause: str, *, by: str = "") -> Observation[Named]:
+    """What a VNode that fails by the defect *by* (of the cause's own name by default) says, diagnosed."""
+    failing = _failing(subject, by or cause)
     seen = await_events(
         subject.world.cloud.client, failing.vnode().id, deadline_seconds=subject.cell.seconds("event-seen")
     )
@@ -64,7 +65,7 @@ def unreachable(subject: Subject) -> Observation[Named]:
 def no_such_host(subject: Subject) -> Observation[Named]:
     """What the events of a VNode whose DNS lacks the name are diagnosed as."""
     _needs_packets(subject)
-    return _named(subject, NO_SUCH_HOST)
+    return _named(subject, NO_SUCH_HOST, by="kubeconfig-server-name-unknown")
 
 
 #: Defect that provokes a cause, and the cause that the diagnosis must name.
@@ -76,6 +77,5 @@ def further(subject: Subject) -> Observation[Causes]:
     _needs_packets(subject)
     cases: list[Named] = []
     for defect, cause in FURTHER:
-        seen = _named(subject, defect)
-        cases.append(Named(cause, seen.value.causes, seen.value.unknown, seen.value.messages))
+        cases.append(_named(subject, cause, by=defect).value)
     return Observation(Causes(tuple(cases)), Source.CLOUD)

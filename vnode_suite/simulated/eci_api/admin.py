@@ -9,9 +9,11 @@ from typing import Any
 
 from aiohttp import web
 
-from vnode_suite.simulated.eci_api import errors, faults
+from vnode_suite.simulated.eci_api import errors, faults, virtual_nodes
 from vnode_suite.simulated.eci_api.gateway import Gateway
 from vnode_suite.simulated.eci_api.network import Rule, SecurityGroup
+from vnode_suite.simulated.eci_api.parameters import Parameters
+from vnode_suite.simulated.eci_api.service import Call
 from vnode_suite.simulated.eci_api.state import VirtualNode, utc
 from vnode_suite.simulated.eci_api.virtual_nodes import to_api
 from vnode_suite.simulated.interface import ProbeOrder
@@ -40,6 +42,7 @@ class Admin:
         app.router.add_post("/probe", self.probe)
         app.router.add_post("/dns-records", self.set_dns_record)
         app.router.add_post("/purge", self.purge)
+        app.router.add_post("/virtual-nodes", self.follow)
         app.router.add_post("/security-group-rules", self.set_rules)
         app.router.add_post("/vswitches", self.set_vswitch)
         app.router.add_get("/behaviours", self.behaviours)
@@ -160,6 +163,20 @@ class Admin:
         for name in instances:
             del state.left_instances[name]
         return web.json_response({"purged": [node.id for node in nodes] + instances})
+
+    async def follow(self, request: web.Request) -> web.Response:
+        """Start a VNode under a given id: ``{"virtual_node_id", "parameters": {flat parameters of
+        create}}``.
+        """
+        body = dict(await request.json())
+        credential = next(iter(self._gateway.authenticator.credentials.values()))
+        parameters = Parameters({str(name): str(value) for name, value in dict(body["parameters"]).items()})
+        call = Call("CreateVirtualNode", credential, parameters, request_id="")
+        try:
+            made = await virtual_nodes.follow(self._service, call, str(body["virtual_node_id"]))
+        except errors.ApiError as error:
+            return web.json_response({"error": str(error), "code": error.code}, status=400)
+        return web.json_response(made)
 
     async def set_rules(self, request: web.Request) -> web.Response:
         """Replace a group's rules: ``{"security_group_id", "type"?, "rules": [{protocol, ports, source,

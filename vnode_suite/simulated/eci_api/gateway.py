@@ -41,6 +41,7 @@ ACTIONS: Final[Mapping[str, Mapping[str, tuple[Action, str]]]] = {
         "UpdateVirtualNode": (virtual_nodes.update, "eci:UpdateVirtualNode"),
         "DeleteVirtualNode": (virtual_nodes.delete, "eci:DeleteVirtualNode"),
         "DescribeRegions": (virtual_nodes.regions, "eci:DescribeRegions"),
+        "DescribeContainerGroups": (account_reads.container_groups, "eci:DescribeContainerGroups"),
     },
     "2016-04-28": {
         "DescribeVpcs": (account_reads.vpcs, "vpc:DescribeVpcs"),

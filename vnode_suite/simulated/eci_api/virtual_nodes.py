@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from vnode_suite.simulated.eci_api import defects, kubeconfig, network
+from vnode_suite.simulated.eci_api import virtual_node_fields as fields
 from vnode_suite.simulated.eci_api.errors import ApiError, invalid
 from vnode_suite.simulated.eci_api.parameters import Parameters
 from vnode_suite.simulated.eci_api.service import Call, Service, new_virtual_node_id
 from vnode_suite.simulated.eci_api.state import VirtualNode, utc
 
-#: vSwitches of one VNode, items of VirtualNodeIds, VNodes of one page, taints (all META).
-MOST_VSWITCHES, MOST_IDS, MOST_LISTED, MOST_TAINTS = 10, 20, 20, 20
-EFFECTS: Final = ("NoSchedule", "NoExecute", "PreferNoSchedule")
+#: vSwitches of one VNode, items of VirtualNodeIds, VNodes of one page (all META).
+MOST_VSWITCHES, MOST_IDS, MOST_LISTED = 10, 20, 20
 STATUSES: Final = ("Pending", "Ready", "Failed", "Cleaned")
-_NAME = re.compile(r"[A-Za-z0-9一-鿿._:-]{2,128}")
-_DOMAIN = re.compile(
-    r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.?", re.I
-)
-_LABEL = re.compile(r"([A-Za-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
 async def create(service: Service, call: Call) -> dict[str, Any]:
@@ -34,14 +28,22 @@ async def create(service: Service, call: Call) -> dict[str, Any]:
     return await service.once(call, region, lambda: _create(service, call, region))
 
 
-def _create(service: Service, call: Call, region: str) -> dict[str, Any]:
+async def follow(service: Service, call: Call, virtual_node_id: str) -> dict[str, Any]:
+    """A VNode under a given id: what a replay needs, whose ids come from its recording."""
+    region = service.region(call)
+    if service.state.find(virtual_node_id) is not None:
+        raise invalid("VirtualNodeId", "there is a VNode of that id")
+    return _create(service, call, region, virtual_node_id)
+
+
+def _create(service: Service, call: Call, region: str, virtual_node_id: str = "") -> dict[str, Any]:
     given = call.parameters
     catalogue = service.catalogue(call.account_id, region)
     group, switch = _place(given, catalogue)
     tags = given.tags()
     asked = defects.asked_for(tags, service.fleet_defects, service.refused_defects)
     group_shown = group.id
-    resource_group = _resource_group(given, catalogue)
+    resource_group = fields.resource_group(given, catalogue)
     if "placed-in-other-security-group" in asked:
         group_shown = next(other.id for other in catalogue.groups.values() if other.id != group.id)
     if "placed-in-third-vswitch" in asked:
@@ -57,11 +59,11 @@ def _create(service: Service, call: Call, region: str) -> dict[str, Any]:
         tags = {key: value for key, value in tags.items() if key != lost}
     state = service.state
     node = VirtualNode(
-        id=new_virtual_node_id(),
+        id=virtual_node_id or new_virtual_node_id(),
         sequence=state.next_sequence,
         account_id=call.account_id,
         region=region,
-        name=_name(given) or "",
+        name=fields.name(given) or "",
         created=state.clock(),
         vpc_id=switch.vpc_id,
         vswitch_id=switch.id,
@@ -70,12 +72,12 @@ def _create(service: Service, call: Call, region: str) -> dict[str, Any]:
         zone=switch.zone,
         tls_bootstrap=given.boolean("TlsBootstrapEnabled"),
         kubeconfig=kubeconfig.decode(given.values["KubeConfig"]) if given.values.get("KubeConfig") else "",
-        internet_ip=_internet_address(given),
+        internet_ip=fields.internet_address(given),
         tags=tags,
-        taints=_taints(given),
-        cluster_dns=_cluster_dns(given) or [],
-        cluster_domain=_cluster_domain(given) or "",
-        custom_resources=_custom_resources(given) or {},
+        taints=fields.taints(given),
+        cluster_dns=fields.cluster_dns(given) or [],
+        cluster_domain=fields.cluster_domain(given) or "",
+        custom_resources=fields.custom_resources(given) or {},
         defects=sorted(asked),
     )
     state.take_sequence()
@@ -113,67 +115,6 @@ def _place(given: Parameters, catalogue: network.Catalogue) -> tuple[network.Sec
         if switch.available > 0:
             return group, switch
     raise ApiError("InvalidVSwitchId.IpNotEnough")
-
-
-def _resource_group(given: Parameters, catalogue: network.Catalogue) -> str:
-    name = given.text("ResourceGroupId")
-    if name and name not in catalogue.resource_groups:
-        raise ApiError("InvalidParameter.NotFound", detail=f"ResourceGroupId {name}")
-    return name or (catalogue.resource_groups[0] if catalogue.resource_groups else "")
-
-
-def _name(given: Parameters) -> str | None:
-    name = given.text("VirtualNodeName")
-    if name and not _NAME.fullmatch(name):
-        raise invalid("VirtualNodeName", "2 to 128 letters, Chinese characters, digits and . - _ :")
-    return name or None
-
-
-def _internet_address(given: Parameters) -> str:
-    eip = given.text("EipInstanceId", longest=128)
-    if eip and not re.fullmatch(r"eip-[a-z0-9]+", eip):
-        raise ApiError("InvalidParameter.NotFound", detail=f"EipInstanceId {eip}")
-    # 203.0.113.0/24 is kept for documentation (RFC 5737): the emulator has no public addresses.
-    return "203.0.113.10" if eip or given.boolean("EnablePublicNetwork") else ""
-
-
-def _taints(given: Parameters) -> list[dict[str, str]]:
-    rows = given.table("Taint", ("Key", "Value", "Effect"), most=MOST_TAINTS)
-    for row in rows:
-        if not _LABEL.fullmatch(row.get("Key", "")):
-            raise invalid("Taint", "a taint needs a key in the form of a label key")
-        if row.get("Value") and not _LABEL.fullmatch(row["Value"]):
-            raise invalid("Taint", "a value is not in the form of a label value")
-        if row.get("Effect") not in EFFECTS:
-            raise invalid("Taint", f"the effect is one of {', '.join(EFFECTS)}")
-    return rows
-
-
-def _cluster_dns(given: Parameters) -> list[str] | None:
-    addresses = given.comma_list("ClusterDNS")
-    for address in addresses:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            raise invalid("ClusterDNS", "it takes IP addresses separated by commas") from None
-    return addresses or None
-
-
-def _cluster_domain(given: Parameters) -> str | None:
-    domain = given.text("ClusterDomain")
-    if domain and not _DOMAIN.fullmatch(domain):
-        raise invalid("ClusterDomain", "it is no domain name")
-    return domain or None
-
-
-def _custom_resources(given: Parameters) -> dict[str, str] | None:
-    found: dict[str, str] = {}
-    for item in given.comma_list("CustomResources"):
-        name, _, count = item.partition("=")
-        if not _LABEL.fullmatch(name) or not re.fullmatch(r"[0-9]{1,18}", count, re.ASCII) or name in found:
-            raise invalid("CustomResources", "it takes name=count pairs separated by commas, each name once")
-        found[name] = count
-    return found or None
 
 
 async def describe(service: Service, call: Call) -> dict[str, Any]:
@@ -307,8 +248,8 @@ def _update(service: Service, call: Call, region: str, virtual_node_id: str) -> 
     node = service.state.scope(call.account_id, region).get(virtual_node_id)
     if node is None:
         raise ApiError("InvalidParameter.NotFound", detail=f"VirtualNodeId {virtual_node_id}")
-    name, resources, dns = _name(given), _custom_resources(given), _cluster_dns(given)
-    domain, tags = _cluster_domain(given), given.tags()
+    name, resources, dns = fields.name(given), fields.custom_resources(given), fields.cluster_dns(given)
+    domain, tags = fields.cluster_domain(given), given.tags()
     if node.status != "Ready":
         raise ApiError(
             "IncorrectStatus", detail=f"The virtual node is {node.status}; only Ready can be updated."

@@ -66,7 +66,7 @@ class ModuleBuilds:
                 if known
                 else f"it is not known how to build {version.minor} from modules"
             )
-        with self.store.lock(f"build-{patch}"):
+        with self.store.holding(f"build-{patch}", f"building Kubernetes {patch}", progress):
             found = self._stored(patch)
             if found is None:
                 self._build(patch, version.build, progress)
@@ -76,7 +76,7 @@ class ModuleBuilds:
         return found
 
     def _stored(self, patch: str) -> Mapping[str, Binary] | None:
-        entries = [self.store.get(patch, name) for name in KUBERNETES_COMPONENTS]
+        entries = [self.store.get_sound(patch, name) for name in KUBERNETES_COMPONENTS]
         found = {entry.component: entry.binary for entry in entries if entry is not None}
         return found if len(found) == len(KUBERNETES_COMPONENTS) else None
 

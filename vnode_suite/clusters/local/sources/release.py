@@ -48,8 +48,8 @@ class ReleaseDownload:
         return {name: self._component(patch, name, progress).binary for name in KUBERNETES_COMPONENTS}
 
     def _component(self, patch: str, component: str, progress: Progress) -> StoreEntry:
-        with self.store.lock(f"{patch}-{component}"):
-            entry = self.store.get(patch, component)
+        with self.store.holding(f"{patch}-{component}", f"downloading {component} {patch}", progress):
+            entry = self.store.get_sound(patch, component)
             if entry is None:
                 entry = self._fetch(patch, component, progress)
             return entry
