@@ -1,7 +1,8 @@
 """How long the reports of the full matrix take, and how much memory a ledger of 200,000 events needs.
 
-Run it as ``python benchmarks/report_rendering.py``. The run is made up: ten versions, two identities, every clause of
-the catalogue with evidence and a negative control. Figures are the best of five, in seconds of wall time.
+Run it as ``python benchmarks/report_rendering.py``. The run is made up: ten versions, two identities, every
+clause of the catalogue with evidence and a negative control. Figures are the best of five, in seconds of wall
+time.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests" / "report")]
 
-import stories
+import stories  # noqa: E402  (found by the path above)
 
-from vnode_suite.core.ledger import Event, Ledger, read
-from vnode_suite.core.secrets import Registry, Secret
-from vnode_suite.report.document import build
-from vnode_suite.report.html import render_html
-from vnode_suite.report.json_report import render_json
-from vnode_suite.report.junit import render_junit
+from vnode_suite.core.ledger import Event, Ledger, read  # noqa: E402
+from vnode_suite.core.secrets import Registry, Secret  # noqa: E402
+from vnode_suite.report.document import build  # noqa: E402
+from vnode_suite.report.html import render_html  # noqa: E402
+from vnode_suite.report.json_report import render_json  # noqa: E402
+from vnode_suite.report.junit import render_junit  # noqa: E402
 
 #: The most that rendering the page of the full matrix may take, in seconds.
 PAGE_LIMIT_SECONDS = 1.0

@@ -65,7 +65,7 @@ def test_a_wrong_event_is_refused(path: Path, kind: str, content: dict[str, str]
 
 
 def test_secrets_do_not_enter(path: Path) -> None:
-    """Neither file nor subscriber sees a secret, wherever in the event it stands; the event says how many there were."""
+    """Neither file nor subscriber sees a secret, wherever it stands; the event says how many there were."""
     registry = Registry()
     secret = Secret("9k3hd8s1v6w0z4bn", "bootstrap-token", registry)
     seen: list[Event] = []
@@ -131,10 +131,8 @@ def test_shards_are_merged_by_time(tmp_path: Path) -> None:
     """Events of several writers come in one order: by time, then shard, then number."""
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for shard, offsets in {"gw0": (0, 2, 2), "gw1": (1, 2)}.items():
-        moments = iter(start + timedelta(seconds=offset) for offset in offsets)
-        with Ledger(
-            tmp_path / f"events-{shard}.jsonl", Registry(), shard, clock=lambda m=moments: next(m)
-        ) as ledger:
+        clock = iter([start + timedelta(seconds=offset) for offset in offsets]).__next__
+        with Ledger(tmp_path / f"events-{shard}.jsonl", Registry(), shard, clock=clock) as ledger:
             for _ in offsets:
                 ledger.write("note", text="x")
     merged = [(event["shard"], event["seq"]) for event in merge(sorted(tmp_path.glob("*.jsonl")))]

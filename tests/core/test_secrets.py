@@ -49,7 +49,7 @@ def test_a_secret_shows_nothing_of_itself(registry: Registry) -> None:
         f"{secret}",
         f"{secret:>40}",
         f"{secret!r}",
-        "%s" % secret,
+        "{0}".format(secret),  # noqa: UP030, UP032  (that form is what is tested)
         repr([secret]),
     ]
     assert all(TOKEN not in text for text in shown)
@@ -131,7 +131,7 @@ def test_what_is_no_secret_stays_as_it_is(registry: Registry) -> None:
         {
             "name": "cn-shanghai.vnd-2ze960zkdqrldeaw",
             "image": "registry.example/kube-proxy@sha256:" + "0f" * 32,
-            "message": "failed to get kubernetes server version: Client.Timeout exceeded while awaiting headers",
+            "message": "failed to get kubernetes server version: Client.Timeout exceeded",
             "uid": "c0a8f0de-7c3f-4a83-9f5e-1b2c3d4e5f60",
             "ca": base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgI").decode(),
             "flags": [

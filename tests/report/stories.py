@@ -120,7 +120,7 @@ class Clock:
 
 @dataclass
 class Story:
-    """One run, told event by event. Everything passes unless `failing` or `unreached_after` says otherwise."""
+    """One run, told event by event. Everything passes unless a field says otherwise."""
 
     path: Path
     catalogue: Catalogue = field(default_factory=catalogue)
@@ -269,7 +269,7 @@ class Story:
                 severity="normal",
             )
         steps = dict.fromkeys(("cluster", "kubeconfig", "created", "registered"), 0.8)
-        for step, seconds in {**steps, "node-ready": 4.2 + len(cell) % 3}.items():
+        for step, seconds in {**steps, "ready": 4.2 + len(cell) % 3}.items():
             missed = step in self.unreached.values()
             self.ledger.write(
                 "step",
@@ -291,8 +291,8 @@ class Story:
         order = ("quick", "standard", "full")
         if outside or each.excluded or order.index(each.profile) > order.index(self.profile):
             return
-        told = {"cloud": self.cloud, "site": "ecs", "conditions": CONDITIONS}
-        if not_applicable(each, version_minor=version, identity=identity, **told) is not None:
+        where = {"cloud": self.cloud, "site": "ecs"}
+        if not_applicable(each, version_minor=version, identity=identity, conditions=CONDITIONS, **where):
             return
         failure = self.failing.get((each.id, cell)) or self.failing.get((each.id, "*"))
         needs = self.unreached.get(each.id)
@@ -363,7 +363,7 @@ def failing(path: Path) -> Story:
 def incomplete(path: Path) -> Story:
     """The VNode never comes Ready: what needs it could not run."""
     return Story(
-        path, unreached=dict.fromkeys(("NODE-02", "NODE-06", "PORT-01", "PORT-02", "SCHED-01"), "node-ready")
+        path, unreached=dict.fromkeys(("NODE-02", "NODE-06", "PORT-01", "PORT-02", "SCHED-01"), "ready")
     )
 
 

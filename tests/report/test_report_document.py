@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from jsonschema import Draft202012Validator
 from stories import Teller
 
 from vnode_suite.core.errors import UsageError
-from vnode_suite.core.ledger import read
+from vnode_suite.core.ledger import Event, read
 from vnode_suite.report import load
 from vnode_suite.report import types as report_types
 from vnode_suite.report.document import build, schema, to_json
@@ -138,7 +139,7 @@ def test_a_long_ledger_is_read_in_bounded_memory(ledger_path: Path) -> None:
         "text": "flap",
     }
 
-    def long_run():  # type: ignore[no-untyped-def]
+    def long_run() -> Iterator[Event]:
         yield from events[:-1]
         for number in range(200_000):
             at = f"2026-03-01T09:{number // 60_000:02d}:{number // 1000 % 60:02d}.{number % 1000:03d}Z"
@@ -170,3 +171,27 @@ def test_the_time_to_ready_comes_from_the_step(told: Teller, ledger_path: Path) 
     assert [cell.timings.ready_seconds for cell in report.cells] == pytest.approx(
         [4.2 + 14 % 3, 4.2 + 19 % 3]
     )
+
+
+def test_the_time_to_ready_begins_with_the_creating_call(ledger_path: Path) -> None:
+    """Where the steps' beginnings are told, it spans from the call to Ready, whatever lies between."""
+    events = list(read(stories.passing(ledger_path).tell()))
+    step = {"type": "step", "cell": "1.22-bootstrap", "subject": "sound", "seconds": 0.3}
+    more = [
+        {**step, "step": "vnode", "state": "started", "at": "2026-03-01T08:00:10.000Z"},
+        {**step, "step": "vnode", "state": "reached", "at": "2026-03-01T08:00:11.000Z"},
+        {**step, "step": "ready", "state": "reached", "at": "2026-03-01T08:00:17.250Z"},
+    ]
+    report = build([*events[:-1], *more, events[-1]], stories.catalogue())
+    assert report.cell("1.22-bootstrap").timings.ready_seconds == pytest.approx(7.25)
+
+
+def test_a_cell_without_a_told_duration_is_timed_by_its_events(ledger_path: Path) -> None:
+    """From cell-started to cell-finished."""
+    events = [dict(event) for event in read(stories.passing(ledger_path).tell())]
+    for event in events:
+        if event["type"] == "cell-finished":
+            del event["seconds"]
+    report = build(events, stories.catalogue())
+    assert all(10 < (cell.timings.total_seconds or 0) < 60 for cell in report.cells)
+    assert all(cell.finished for cell in report.cells)

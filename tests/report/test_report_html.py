@@ -155,7 +155,8 @@ def test_a_failure_is_told_with_all_that_helps(told: Teller, ledger_path: Path) 
     first = first[: first.index("</article>")]
     for said in (
         "no kube-proxy Pod is bound to the VNode", "kube-proxy-x7k2p is bound to", "See to it that",
-        "pytest --region cn-shanghai --vnode-k8s-version 1.22 --vnode-identity bootstrap --vnode-clause DS-02",
+        "pytest --region cn-shanghai --vnode-k8s-version 1.22 --vnode-identity bootstrap --vnode-clause "
+        "DS-02",
         "answer of the API server",
     ):  # fmt: skip
         assert said in first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stories
@@ -20,7 +21,7 @@ from vnode_suite.report.merge import merge_runs
 from vnode_suite.report.render import ledgers, render
 
 
-def job(folder: Path, name: str, **change: object) -> Path:
+def job(folder: Path, name: str, **change: Any) -> Path:
     """One CI job's folder."""
     story = replace(stories.passing(folder / name / "events.jsonl"), run_id=name, **change)
     story.tell()
@@ -68,7 +69,7 @@ def test_the_worst_job_decides(tmp_path: Path) -> None:
     ],
 )
 def test_jobs_that_were_asked_otherwise_are_refused(
-    tmp_path: Path, change: dict[str, object], named: str
+    tmp_path: Path, change: dict[str, Any], named: str
 ) -> None:
     """One verdict over different questions would mean nothing."""
     jobs = [job(tmp_path, "one", versions=("1.21",)), job(tmp_path, "two", **change)]
@@ -80,7 +81,7 @@ def test_jobs_that_were_asked_otherwise_are_refused(
 def test_a_cell_that_was_judged_twice_is_refused(tmp_path: Path) -> None:
     """Which of the two counts, nobody could say."""
     jobs = [job(tmp_path, "one"), job(tmp_path, "two")]
-    with pytest.raises(UsageError, match="1.22-bootstrap was judged twice, in one and in two"):
+    with pytest.raises(UsageError, match=r"1\.22-bootstrap was judged twice, in one and in two"):
         merge_runs(jobs, tmp_path / "all", stories.catalogue())
     with pytest.raises(UsageError, match="given twice"):
         merge_runs([jobs[0], jobs[0]], tmp_path / "all", stories.catalogue())

@@ -118,7 +118,7 @@ def layers(text: str) -> list[str]:
 
 
 def shown(text: str, secret: str) -> bool:
-    """Whether the text gives the secret away, twelve characters of it being enough, in up to three encodings."""
+    """Whether the text gives twelve characters of the secret away, under up to three encodings."""
     pieces = {secret[at : at + 12] for at in range(len(secret) - 11)}
     texts = [text]
     for _ in range(3):
@@ -154,8 +154,9 @@ def test_a_secret_in_many_places_is_in_no_file(secret: str, tmp_path: Path) -> N
             text = planted if isinstance(planted, str) else json.dumps(planted, ensure_ascii=False)
             both = {"en": text, "zh": text}
             ledger.write(
-                "result", cell=cell, clause="NODE-01", status="failed", reason=text, expected=both, actual=both,
-                remedy=both, evidence=[{"name": name, "form": "text", "text": text}], item=f"test[{text}]", needs=text,
+                "result", cell=cell, clause="NODE-01", status="failed", reason=text, expected=both,
+                actual=both, remedy=both, evidence=[{"name": name, "form": "text", "text": text}],
+                item=f"test[{text}]", needs=text,
             )  # fmt: skip
             ledger.write("vnode-event", cell=cell, virtual_node_id="v", reason=name, message=text)
             ledger.write("timeline", cell=cell, lane="cloud", at="2026-03-01T08:00:00.000Z", text=both)
@@ -191,7 +192,7 @@ def test_redactions_are_counted_and_shown(tmp_path: Path) -> None:
 
 
 def test_a_secret_in_a_finished_file_makes_the_run_an_error(tmp_path: Path) -> None:
-    """A component's log that was put among the evidence without redaction is found; the report names it, not the secret."""
+    """A log put among the evidence without redaction is found; the report names it, not the secret."""
     registry = Registry()
     Secret("9k3hd8s1v6w0z4bn", "bootstrap-token", registry)
     story = stories.passing(tmp_path / "events.jsonl")

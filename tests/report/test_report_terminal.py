@@ -45,7 +45,7 @@ def test_the_summary_fits_a_screen(
 
 
 def test_the_summary_says_what_matters(told: Teller, ledger_path: Path) -> None:
-    """Verdict, exit status, that nothing was accepted, failures with remedy, controls, cleanup, where to read on."""
+    """Verdict, exit status, that nothing was accepted, failures with remedy, controls, cleanup, folder."""
     text = summary(told(stories.failing(ledger_path)), width=100, height=30, where="reports/20260301")
     for said in (
         "REJECTED", "exit 1", "Nothing was accepted", "DS-02 1.22-bootstrap: kube-proxy-x7k2p", "-> ",
@@ -97,7 +97,7 @@ def test_progress_has_a_line_for_each_step(ledger_path: Path, seconds: list[floa
     """Cells, control planes and steps are told; what passed is not, unless asked for."""
     path = stories.failing(ledger_path).tell()
     text = told_live(path, io.StringIO(), seconds)
-    assert "1.22-bootstrap  node-ready  6.2 s" in text
+    assert "1.22-bootstrap  ready  6.2 s" in text
     assert "control plane v1.22.17 usable after 6.4 s" in text
     assert "DS-02  failed: kube-proxy-x7k2p" in text
     assert "PRE-01" not in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stories
@@ -58,13 +59,13 @@ def test_a_run_in_which_all_holds_is_conformant_but_accepts_nothing(told: Teller
         ({"grade": Grade.RECORDED}, False),
         ({"failing": {("DS-02", "*"): SEEN}}, False),
         ({"failing": {("PORT-02", "*"): SEEN}}, True),
-        ({"unreached": {"PORT-02": "node-ready"}}, False),
+        ({"unreached": {"PORT-02": "ready"}}, False),
         ({"killed_after_cells": 1}, False),
         ({"missed": ("DS-02",)}, False),
     ],
 )
 def test_only_a_complete_live_run_is_accepted(
-    told: Teller, ledger_path: Path, change: dict[str, object], accepted: bool
+    told: Teller, ledger_path: Path, change: dict[str, Any], accepted: bool
 ) -> None:
     """Live, conformant, profile standard or more, nothing selected."""
     story = replace(stories.Story(ledger_path, cloud="live", grade=Grade.LIVE), **change)
@@ -96,13 +97,13 @@ def test_what_could_not_run_makes_the_run_incomplete(told: Teller, ledger_path: 
     """It is neither passed nor failed, and the step is named."""
     report = told(stories.incomplete(ledger_path))
     assert (report.verdict.result, report.verdict.exit_status) == (Result.INCOMPLETE, Exit.INCOMPLETE)
-    assert row(report, "NODE-02").needs == "node-ready"
-    assert "node-ready" in report.verdict.reasons[0].en
+    assert row(report, "NODE-02").needs == "ready"
+    assert "ready" in report.verdict.reasons[0].en
 
 
 def test_an_info_clause_that_could_not_run_spoils_nothing(told: Teller, ledger_path: Path) -> None:
     """It would never have been judged."""
-    found = told(stories.Story(ledger_path, unreached={"NODE-06": "node-ready"}))
+    found = told(stories.Story(ledger_path, unreached={"NODE-06": "ready"}))
     assert row(found, "NODE-06").status is Status.COULD_NOT_RUN
     assert found.verdict.exit_status == Exit.CONFORMANT
 
@@ -255,14 +256,14 @@ def test_the_worst_of_several_wins(told: Teller, ledger_path: Path) -> None:
     """A failure, something unreached, a control missed and a kill: the kill wins, and all are told."""
     story = replace(
         stories.failing(ledger_path),
-        unreached={"NODE-02": "node-ready"},
+        unreached={"NODE-02": "ready"},
         missed=("PRE-01",),
         killed_after_cells=1,
     )
     report = told(story)
     assert report.verdict.exit_status == Exit.INTERRUPTED
     said = " ".join(reason.en for reason in report.verdict.reasons)
-    assert all(name in said for name in ("DS-02", "node-ready", "PRE-01", "killed"))
+    assert all(name in said for name in ("DS-02", "ready", "PRE-01", "killed"))
 
 
 def test_an_error_of_the_harness_is_told(ledger_path: Path) -> None:

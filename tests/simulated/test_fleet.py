@@ -72,7 +72,7 @@ def test_nobody_listening_is_refused(fleet: FleetRig) -> None:
 
 
 def test_a_name_is_resolved_in_the_vpc(fleet: FleetRig) -> None:
-    """The record leads to the host; a name without one is the page's second event; a record can come and go."""
+    """A record leads to the host, a name without one is the page's second event, and records come and go."""
     host, server = fleet.network.host_address, fleet.network.dns_server
     assert first_message(fleet, API_NAME).endswith(f"dial tcp {host}:{PORT}: connect: connection refused")
     other = "lb.kubesphere.local"
@@ -205,33 +205,38 @@ asyncio.run(main())
 """
 
 
+@contextmanager
+def holder_of_a_fleet(run: str, network: str) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A process that holds a fleet of two VNodes, and the ids of zygote and VNodes."""
+    command = [sys.executable, "-c", SCRIPT, run, network]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout is not None
+            processes = json.loads(holder.stdout.readline())
+            assert len(processes) == 3
+            assert all(alive(pid) for pid in processes)
+            yield holder, processes
+        finally:
+            holder.kill()
+
+
 @pytest.mark.parametrize("network", [pytest.param("namespaces", marks=pytest.mark.netns), "loopback"])
 def test_nothing_outlives_a_killed_emulator(network: str) -> None:
     """After kill -9 of the process that holds the fleet: no zygote, no VNode, no bridge."""
     run = secrets.token_hex(4)
-    holder = subprocess.Popen([sys.executable, "-c", SCRIPT, run, network], stdout=subprocess.PIPE, text=True)
-    with holder:
-        assert holder.stdout is not None
-        processes = json.loads(holder.stdout.readline())
-        assert len(processes) == 4
-        assert all(alive(pid) for pid in processes)
+    with holder_of_a_fleet(run, network) as (holder, processes):
         holder.kill()
-    wait_until_gone(processes)
-    poll(lambda: run not in list_runs() or None, what="the bridge to be gone", deadline_seconds=5)
+        wait_until_gone(processes)
+        poll(lambda: run not in list_runs() or None, what="the bridge to be gone", deadline_seconds=5)
 
 
 @pytest.mark.netns
 def test_a_killed_zygote_takes_its_children_and_leaves_a_bridge_to_sweep() -> None:
     """After kill -9 of the zygote too, only the bridge is left, and it is removed by the run's id."""
     run = secrets.token_hex(4)
-    with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, run, "namespaces"], stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout is not None
-        processes = json.loads(holder.stdout.readline())
+    with holder_of_a_fleet(run, "namespaces") as (_, processes):
         os.kill(processes[0], signal.SIGKILL)
         wait_until_gone(processes)
-        holder.kill()
     assert bridge_name(run) in remove_run(run)
     assert run not in list_runs()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from vnode_suite.access.approver.process import ApproverProcess
@@ -126,9 +126,10 @@ class CellRun:
         stop_approver(self)
         self.run.ledger.write("cell-finished", cell=self.cell.id)
 
-    def keep_until_closed(self, stack: ExitStack) -> None:
-        """Leave something to be undone when the cell is closed."""
-        self._stack.push(stack.__exit__)
+    def keep_until_closed(self, owned: AbstractContextManager[object]) -> None:
+        """Leave something, already entered, to be undone when the cell is closed."""
+        with self._guard:
+            self._stack.push(owned)
 
     def release(self) -> None:
         """Undo what was left to be undone at the end."""

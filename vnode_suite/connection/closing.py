@@ -93,7 +93,8 @@ def close_twin(subject: Subject) -> Closed:
     before = close_world(subject.world).instances
     _delete_vnode(subject)
     with suppress(KubeError, DeadlineExceeded):
-        _remove_node(subject.cell, subject.node_name)
+        for name in [n for n in subject.world.nodes.nodes() if vnode.id in n]:
+            _remove_node(subject.cell, name)
     return Closed({vnode.id: subject.cell.cell.id}, {}, {i: v for i, v in before.items() if v == vnode.id})
 
 
@@ -255,9 +256,10 @@ def leftovers(subject: Subject) -> tuple[str, ...]:
 
 def _not_anothers(cell: CellRun, name: str) -> bool:
     """Whether a new Node is not known to be another cell's (a twin that is closed later keeps its own)."""
-    kept = {s.node_name for c in cell.world.cells for s in c.subjects if s.has("delete-keeps-vnode", "instance-left")}
+    kept = [s for c in cell.world.cells for s in c.subjects if s.has("delete-keeps-vnode", "instance-left")]
+    ids = [outcome.product.id for s in kept if (outcome := s.steps.known("vnode")) and outcome.product]
     others = {s.node_name for c in cell.world.cells if c is not cell for s in c.subjects}
-    return name not in kept | others
+    return name not in others and not any(i in name for i in ids)
 
 
 _LOOKED_FOR = (

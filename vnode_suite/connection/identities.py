@@ -26,6 +26,7 @@ from vnode_suite.access.objects import BootstrapToken, bootstrap_secret, service
 from vnode_suite.access.taking import Holding
 from vnode_suite.access.variants import VARIANTS, broken
 from vnode_suite.clusters.kube import KubeClient
+from vnode_suite.connection.doubles import TlsDouble
 from vnode_suite.core.secrets import Secret
 from vnode_suite.model import Identity
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from vnode_suite.connection.subject import Handed, Subject
 
 _approvers_guard = threading.Lock()
+_CERTIFICATE_DEFECTS = frozenset(
+    {"server-certificate-wrong-name", "server-certificate-expired", "server-certificate-not-yet-valid"}
+)
 
 
 def generate(subject: Subject, kube: KubeClient) -> Generated:
@@ -58,9 +62,10 @@ def handed(subject: Subject) -> Handed:
         text = broken(text, name)
     if subject.has("token-revoked", "credential-of-another"):
         text = _with_token(text, _useless_token(subject))
-    if subject.has("kubeconfig-server-name-unknown"):
-        # The page's own example of a name that no VPC knows.
-        text = _with_host(text, "lb.kubesphere.local")
+    for name in sorted(subject.defects_at("server") & _CERTIFICATE_DEFECTS):
+        double = TlsDouble(name, subject.world.cloud.host_address)
+        subject.cell.keep_until_closed(double)
+        text = double.kubeconfig(text)
     if subject.has("api-server-on-loopback"):
         text = _with_host(text, "127.0.0.1")
     if subject.has("api-server-routed-nowhere"):

@@ -1,9 +1,9 @@
 """The ledger: everything that happens in a run, one JSON object a line, redacted as it enters.
 
-Every event has ``seq`` (counted per shard from 1), ``at`` (RFC 3339, UTC, milliseconds, never going back within
-a shard), ``shard`` and ``type``; the schema that ships with the package (``events.v1.schema.json``) says what
-else. A line is written with one system call, so that a run killed at any moment leaves a readable ledger whose
-last line at most is torn.
+Every event has ``seq`` (counted per shard from 1), ``at`` (RFC 3339, UTC, milliseconds, never going back
+within a shard), ``shard`` and ``type``; the schema that ships with the package (``events.v1.schema.json``)
+says what else. A line is written with one system call, so that a run killed at any moment leaves a readable
+ledger whose last line at most is torn.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class Ledger:
         """Append one event and tell the subscribers.
 
         :param type_: one of `EVENT_TYPES`.
-        :param content: the event's fields; texts, enumerations, times, paths and data classes are turned into JSON,
-            secrets into marks.
+        :param content: the event's fields; texts, enumerations, times, paths and data classes are turned into
+            JSON, secrets into marks.
         :returns: the event as it was written.
         :raises ValueError: unknown type, or a field that the type needs is missing: a bug of the caller.
         """

@@ -1,4 +1,4 @@
-"""The forms in which a secret can turn up in a text: its encodings, and the shapes by which an unknown one is known."""
+"""The forms in which a secret can turn up: its encodings, and the shapes by which an unknown one is known."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ SHORTEST_FORM = 6
 _PEM_BODY_LINE = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
 
 
-#: Of a longer value only the forms that keep its characters in sequence are kept in memory; its Base64 is found by
-#: decoding (`vnode_suite.core.secrets`).
+#: Of a longer value only the forms that keep its characters in sequence are kept in memory; its Base64 is
+#: found by decoding (`vnode_suite.core.secrets`).
 _LONG = 128
 
 
 def literal_forms(value: str) -> frozenset[str]:
-    """Every literal text that gives *value* away: plain, escaped, URL, hex, Base64 at each alignment, PEM lines.
+    """Every literal text that gives *value* away: plain, escaped, URL, hex, Base64 at each alignment, PEM
+    lines.
 
-    A text of several lines (a key, a kubeconfig) is known by its PEM body lines and long values, so that it is found
-    whatever separates the lines; its plain lines (`apiVersion: v1`) are ordinary words and are not forms.
+    A text of several lines (a key, a kubeconfig) is known by its PEM body lines and long values, so that it
+    is found whatever separates the lines; its plain lines (`apiVersion: v1`) are ordinary words and are not
+    forms.
     """
     lines = value.splitlines()
     parts = [value] if len(lines) < 2 else _telling_parts(lines)
@@ -91,10 +93,11 @@ class Shape:
     """A kind of secret that is known by how it looks, whether or not it was registered."""
 
     kind: str
-    #: What is secret is group ``secret`` where there is one, else the whole match. Linear by construction: every
-    #: repetition is possessive or bounded.
+    #: What is secret is group ``secret`` where there is one, else the whole match. Linear by construction:
+    #: every repetition is possessive or bounded.
     pattern: re.Pattern[str]
-    #: One of these (in lower case) occurs in every text that matches: looked for first, because it is much faster.
+    #: One of these (in lower case) occurs in every text that matches: looked for first, because it is much
+    #: faster.
     marks: tuple[str, ...]
     ignore_case: bool = False
 
@@ -104,7 +107,8 @@ _FIELD = (
     r"(?:client-key-data|client[-_]?secret|token[-_]?secret|access[-_]?key[-_]?secret|secret[-_]?access[-_]?key"
     r"|security[-_]?token|(?:id|refresh|access|bearer|auth)[-_]?token|token|passw(?:or)?d|passphrase)"
 )
-_SEPARATOR = r"(?:\\*[\"']|&quot;|&#34;|&#39;)?[ \t]{0,8}(?:[:=]|%3[Dd]|%3[Aa])[ \t]{0,8}(?:\\*[\"']|&quot;|&#34;|&#39;)?"
+_QUOTE = r"(?:\\*[\"']|&quot;|&#34;|&#39;)?"
+_SEPARATOR = _QUOTE + r"[ \t]{0,8}(?:[:=]|%3[Dd]|%3[Aa])[ \t]{0,8}" + _QUOTE
 
 SHAPES: tuple[Shape, ...] = (
     Shape(

@@ -1,9 +1,9 @@
 """Secrets: a type that never shows itself, and a registry that finds each of them in any text.
 
-A secret is registered where it is born. Whatever enters the ledger passes `Registry.redact`; finished files pass
-`Registry.scan`. How known secrets are found in time linear in the text, however many there are: every run of eight
-characters of every form is put in one set; a text is cut into blocks of eight, and a form of 15 characters or more
-cannot occur in it without one of the blocks being in the set.
+A secret is registered where it is born. Whatever enters the ledger passes `Registry.redact`; finished files
+pass `Registry.scan`. How known secrets are found in time linear in the text, however many there are: every
+run of eight characters of every form is put in one set; a text is cut into blocks of eight, and a form of 15
+characters or more cannot occur in it without one of the blocks being in the set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Final, NoReturn
 
 from vnode_suite.core.secret_forms import SHAPES, literal_forms
 
-#: Length of a block in characters; a form of at least ``2 * _BLOCK - 1`` contains a whole block at any offset.
+#: Length of a block in characters; a form of at least ``2 * _BLOCK - 1`` contains a whole block at any
+#: offset.
 _BLOCK: Final = 8
 _SEEDED: Final = 2 * _BLOCK - 1
 #: Nested Base64 deeper than this does not occur (a key, in a kubeconfig, in a request, in a log).
@@ -32,7 +33,8 @@ _PIECE: Final = 1 << 20
 _OVERLAP: Final = 1 << 14
 
 _RUN = "[A-Za-z0-9+/_-]"
-#: What may stand between two parts of one Base64 text: a line's end (real or JSON-escaped), a percent-encoded + or /.
+#: What may stand between two parts of one Base64 text: a line's end (real or JSON-escaped), a percent-encoded
+#: + or /.
 _JOINT = r"(?:%2[BbFf]|\r?\n[ \t]{0,16}|(?:\\r)?\\n)"
 _BASE64_RUN = re.compile(_RUN + r"{24,}+")
 _BASE64_JOINED = re.compile(f"{_RUN}++(?:{_JOINT}{_RUN}++)*+")
@@ -46,7 +48,8 @@ _WHITE = re.compile(r"\s+|(?:\\r)?\\n")
 class Secret:
     """A value that must not be shown; it is known to the registry from its birth.
 
-    Only `reveal` gives the value. Printing, formatting, comparing, hashing and copying are safe; pickling is refused.
+    Only `reveal` gives the value. Printing, formatting, comparing, hashing and copying are safe; pickling is
+    refused.
 
     :param value: the secret text.
     :param kind: what it is, in a word that may be shown, such as ``bootstrap-token``.
@@ -124,7 +127,7 @@ class Registry:
         self.redactions: Counter[str] = Counter()
 
     def register(self, value: str | bytes, kind: str = "secret") -> None:
-        """Look for *value*, in all its encodings, from now on. Values of less than 6 characters are not looked for."""
+        """Look for *value* in all its encodings from now on; values below 6 characters are left out."""
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         with self._lock:
             if text in self._values or len(text) < 6:
@@ -153,7 +156,7 @@ class Registry:
                 self.register(value, "environment")
 
     def known(self) -> list[tuple[str, str]]:
-        """(value, kind) of all that is registered, to hand to another registry over a channel that is not kept."""
+        """(value, kind) of all that is registered, to be handed on over a channel that is not kept."""
         with self._lock:
             return list(self._values.items())
 
@@ -222,7 +225,7 @@ class Registry:
                 yield from _around(text, number * _BLOCK, form, kind)
 
     def _nested_spans(self, text: str, depth: int) -> Iterator[_Span]:
-        """Base64 whose content, or the content of whose content, holds a secret: the whole of it is hidden."""
+        """Base64 whose content, or the content of whose content, holds a secret: all of it is hidden."""
         if not _BASE64_RUN.search(text):
             return
         joined = "%2" in text or "\n" in text or "\\n" in text
@@ -244,7 +247,7 @@ class Registry:
 
 
 def _around(text: str, block: int, form: str, kind: str) -> Iterator[_Span]:
-    """The longest part of *form* that surrounds the block at *block*: a secret cut short or wrapped is one too."""
+    """The longest part of *form* around the block at *block*: a secret cut short or wrapped is one too."""
     seed = text[block : block + _BLOCK]
     at = form.find(seed)
     while at >= 0:
@@ -270,7 +273,10 @@ def _shape_spans(text: str) -> Iterator[_Span]:
 
 
 def _decoded(run: str) -> Iterator[str]:
-    """What *run* decodes to, as hexadecimal, or as Base64 from each of its first four characters: a path or a word may stand before the Base64."""
+    """What *run* decodes to: as hexadecimal, and as Base64 from each of its first four characters.
+
+    A path or a word may stand before the Base64.
+    """
     plain = _PERCENT.sub(lambda code: "+" if code[1] in "Bb" else "/", _WHITE.sub("", run))
     if _HEX.fullmatch(plain):
         yield bytes.fromhex(plain).decode("utf-8", "replace")
@@ -281,7 +287,7 @@ def _decoded(run: str) -> Iterator[str]:
 
 
 def _merged(text: str, found: list[_Span]) -> list[_Span]:
-    """In order, without overlaps; finds that all but touch become one, so that no rest of a secret stays between."""
+    """In order, without overlaps; finds that all but touch become one: no rest of a secret stays between."""
     found.sort(key=lambda span: (span[0], -span[1]))
     merged = [found[0]]
     for start, end, kind in found[1:]:

@@ -88,6 +88,10 @@ def _content(item: Mapping[str, Any]) -> str:
     rest = {key: value for key, value in item.items() if key not in ("metadata", "status")}
     if item.get("kind") == "Node":
         rest.pop("spec", None)  # Taints of readiness come and go with heartbeats.
+    if item.get("kind") == "ServiceAccount":
+        rest.pop("secrets", None)  # The token controller's, up to 1.23.
+    if item.get("aggregationRule"):
+        rest.pop("rules", None)  # Put together from other roles by the aggregation controller.
     return json.dumps({"metadata": meta, **rest}, sort_keys=True)
 
 

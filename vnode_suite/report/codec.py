@@ -1,4 +1,4 @@
-"""Between the data classes of a report and JSON: English under a field's name, Chinese under ``zh.<name>``."""
+"""Between a report's data classes and JSON: English under a field's name, Chinese under ``zh.<name>``."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from vnode_suite.core.ledger import TORN, Event
@@ -42,6 +43,8 @@ class Collected:
     deleted: dict[Key, Event] = field(default_factory=dict)
     left: dict[Key, Event] = field(default_factory=dict)
     steps: dict[Key, Event] = field(default_factory=dict)
+    #: When each step was begun.
+    steps_begun: dict[Key, str] = field(default_factory=dict)
     timeline: dict[Key, list[Event]] = field(default_factory=dict)
     vnode_events: dict[Key, dict[Key, Event]] = field(default_factory=dict)
     diagnoses: dict[Key, Event] = field(default_factory=dict)
@@ -106,7 +109,21 @@ def _cell_started(into: Collected, event: Event) -> None:
 
 
 def _cell_finished(into: Collected, event: Event) -> None:
-    into.cell_seconds[str(event["cell"])] = float(event.get("seconds") or 0.0)
+    cell = str(event["cell"])
+    told = event.get("seconds")
+    into.cell_seconds[cell] = (
+        float(told)
+        if told is not None
+        else seconds_between(str(into.cells.get(cell, {}).get("at", "")), str(event.get("at", "")))
+    )
+
+
+def seconds_between(first: str, last: str) -> float:
+    """Seconds from one RFC 3339 time to another; 0 where one is missing."""
+    if not first or not last:
+        return 0.0
+    began, ended = (datetime.fromisoformat(each.replace("Z", "+00:00")) for each in (first, last))
+    return (ended - began).total_seconds()
 
 
 def _cluster_ready(into: Collected, event: Event) -> None:
@@ -164,7 +181,10 @@ def _subject(event: Event) -> Key:
 
 
 def _step(into: Collected, event: Event) -> None:
-    into.steps[(*_subject(event), str(event.get("step")))] = event
+    key = (*_subject(event), str(event.get("step")))
+    if event.get("state") == "started":
+        into.steps_begun.setdefault(key, str(event.get("at", "")))
+    into.steps[key] = event
 
 
 def _timeline(into: Collected, event: Event) -> None:

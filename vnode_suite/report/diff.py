@@ -10,8 +10,8 @@ from vnode_suite.report.codec import encode
 from vnode_suite.report.terminal import STATUS_NAMES
 from vnode_suite.report.types import Report, Row
 
-#: A duration changed if it differs by more than this share of the former, and by more than these seconds: runs on
-#: one machine differ by less.
+#: A duration changed if it differs by more than this share of the former, and by more than these seconds:
+#: runs on one machine differ by less.
 CHANGED_SHARE = 0.25
 CHANGED_SECONDS = 1.0
 

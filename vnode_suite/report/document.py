@@ -13,7 +13,7 @@ from vnode_suite.core.ledger import Event
 from vnode_suite.data.catalogue import Catalogue
 from vnode_suite.model import Clause, Grade
 from vnode_suite.report.codec import decode, encode
-from vnode_suite.report.collect import Collected, as_text, collect
+from vnode_suite.report.collect import Collected, as_text, collect, seconds_between
 from vnode_suite.report.rows import controls
 from vnode_suite.report.types import (
     SCHEMA,
@@ -34,8 +34,9 @@ from vnode_suite.report.types import (
 from vnode_suite.report.verdict import judge
 from vnode_suite.report.wording import lost
 
-#: Names of the step whose seconds are the time from the creating call to the Node's Ready.
-READY_STEPS = ("node-ready", "vnode-ready", "ready")
+#: Names of the step that ends with the Node's Ready, and of the one that begins with the creating call.
+READY_STEPS = ("ready", "node-ready")
+CREATING_STEPS = ("vnode", "create")
 
 
 def build(
@@ -107,11 +108,6 @@ def _cell(told: Collected, id_: str) -> CellReport:
     info = told.cells[id_]
     version = str(info.get("version") or "")
     cluster = told.clusters.get(version, {})
-    ready = [
-        float(event.get("seconds") or 0.0)
-        for (cell, subject, step), event in told.steps.items()
-        if cell == id_ and subject == "sound" and step in READY_STEPS and event.get("state") == "reached"
-    ]
     return CellReport(
         id=id_,
         version=version,
@@ -123,12 +119,25 @@ def _cell(told: Collected, id_: str) -> CellReport:
         provenance=dict(cluster.get("provenance") or {}),
         timings=Timings(
             control_plane={str(name): float(value) for name, value in (cluster.get("timings") or {}).items()},
-            ready_seconds=ready[0] if ready else None,
+            ready_seconds=_ready_seconds(told, id_),
             total_seconds=told.cell_seconds.get(id_),
         ),
         memory=dict(told.memory.get(version, {})),
         finished=id_ in told.cell_seconds,
     )
+
+
+def _ready_seconds(told: Collected, cell: str) -> float | None:
+    """From the creating call to Ready: by the two steps' times, else the ready step's own duration."""
+    for name in READY_STEPS:
+        ready = told.steps.get((cell, "sound", name), {})
+        if ready.get("state") != "reached":
+            continue
+        for creating in CREATING_STEPS:
+            if begun := told.steps_begun.get((cell, "sound", creating)):
+                return seconds_between(begun, str(ready.get("at", "")))
+        return float(ready.get("seconds") or 0.0)
+    return None
 
 
 def _cleanup(told: Collected) -> Cleanup:

@@ -78,9 +78,10 @@ def timeline(told: Sequence[Mark], name: str) -> Markup:
     span = max(told[-1].seconds, 0.001)
     scale = (_WIDTH - _LEFT - _RIGHT - 2 * _RADIUS) / span
     height = _TOP + len(LANES) * _LANE + 30
+    label = f"{escape(name)}-label"
     parts = [
-        f'<svg class="timeline" viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{escape(name)}-label">',
-        f'<title id="{escape(name)}-label">Timeline · 时间线: {escape(name)}</title>',
+        f'<svg class="timeline" viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{label}">',
+        f'<title id="{label}">Timeline · 时间线: {escape(name)}</title>',
     ]
     parts += _lanes()
     parts += _axis(span, scale, height)
@@ -132,7 +133,7 @@ def _nice(rough: float) -> float:
 
 
 def _points(told: Sequence[Mark], scale: float) -> list[str]:
-    """Numbered discs; one that would cover the one before it in its lane is moved right, with a line to its time."""
+    """Numbered discs; one that would cover another of its lane is moved right, with a line to its time."""
     parts: list[str] = []
     last: dict[str, float] = {}
     before: tuple[float, float] | None = None
@@ -164,7 +165,7 @@ def _points(told: Sequence[Mark], scale: float) -> list[str]:
 
 
 def ready_chart(cells: Sequence[CellReport]) -> Markup:
-    """Seconds from the creating call to the Node's Ready, a bar a cell; empty where fewer than two were measured."""
+    """Seconds from the creating call to the Node's Ready, a bar a cell; empty for fewer than two."""
     measured = [
         (cell, cell.timings.ready_seconds) for cell in cells if cell.timings.ready_seconds is not None
     ]
@@ -188,6 +189,7 @@ def ready_chart(cells: Sequence[CellReport]) -> Markup:
             f'<rect class="{kind}" x="{left}" y="{y}" width="{seconds * scale:.1f}" height="{_BAR}"/>'
         )
         parts.append(
-            f'<text class="bar-value" x="{left + seconds * scale + 8:.1f}" y="{y + 13}">{seconds:.1f} s</text>'
+            f'<text class="bar-value" x="{left + seconds * scale + 8:.1f}" y="{y + 13}">'
+            f"{seconds:.1f} s</text>"
         )
     return Markup("".join([*parts, "</svg>"]))  # noqa: S704  (every text above is escaped)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,18 @@ def bilingual(text: Text | None) -> Markup:
     if text is None:
         return Markup("")
     if text.en == text.zh:
-        return escape(text.en)
-    return Markup('<span lang="en">{}</span><span lang="zh-CN">{}</span>').format(text.en, text.zh)
+        return _marked_up(text.en)
+    return Markup('<span lang="en">{}</span><span lang="zh-CN">{}</span>').format(
+        _marked_up(text.en), _marked_up(text.zh)
+    )
+
+
+_CODE = re.compile(r"`([^`\n]+)`")
+
+
+def _marked_up(sentence: str) -> Markup:
+    """A sentence with what stands between backticks set as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(sentence))))  # noqa: S704  (escaped before)
 
 
 def phrase(english: str, chinese: str) -> Markup:

@@ -27,7 +27,8 @@ from vnode_suite.report.types import (
 LONG_EXCERPT = 6000
 #: Most characters of one excerpt of a row that is well.
 SHORT_EXCERPT = 1500
-#: Most characters of excerpts of rows that are well, in the whole page: it stays below 5 MB for the full matrix.
+#: Most characters of excerpts of rows that are well, in the whole page: it stays below 5 MB for the full
+#: matrix.
 EXCERPT_BUDGET = 1_200_000
 #: However small its share of the budget, an excerpt keeps so many characters.
 LEAST_EXCERPT = 160
@@ -280,10 +281,39 @@ def _blocked(report: Report) -> tuple[Blocked, ...]:
     )
 
 
+#: Lane and words of the steps of connecting a VNode; another step stands in the suite's lane under its own name.
+_STEPS: dict[str, tuple[str, Text]] = {
+    "identity": ("cluster", Text("identity and its rights made", "身份与权限已建立")),
+    "kubeconfig": ("suite", Text("kubeconfig generated", "kubeconfig 已生成")),
+    "credential": ("cluster", Text("credential authenticates", "凭证通过认证")),
+    "preconditions": ("network", Text("preconditions of the call looked at", "已检查创建前提")),
+    "exclusion": ("cluster", Text("kube-proxy kept off VNodes", "已对 VNode 排除 kube-proxy")),
+    "vnode": ("cloud", Text("VNode created", "VNode 已创建")),
+    "node": ("cluster", Text("Node registered", "节点已注册")),
+    "ready": ("cluster", Text("Node is Ready", "节点就绪")),
+    "pod": ("cluster", Text("Pod runs on it", "Pod 已在其上运行")),
+}
+
+
+def _entry_of(step: StepReport) -> TimelineEntry:
+    lane, said = _STEPS.get(step.step, ("suite", Text(step.step, step.step)))
+    reached = step.state == "reached"
+    missed = Text(f"not reached: {step.step}", f"未到达：{step.step}")
+    severity = "normal" if reached else "warning"
+    return TimelineEntry(
+        step.cell, step.subject, lane, step.at, "suite", said if reached else missed, severity
+    )
+
+
 def _joins(report: Report) -> tuple[Join, ...]:
     entries: dict[tuple[str, str], list[TimelineEntry]] = defaultdict(list)
     for entry in report.timeline:
         entries[entry.cell, entry.subject].append(entry)
+    for step in report.steps:
+        if step.state in ("reached", "unreached"):
+            entries[step.cell, step.subject].append(_entry_of(step))
+    # A twin's join is as it had to be, unless its defect was not noticed; all of them are in report.json.
+    missed = {(control.cell, control.defect) for control in report.controls if not control.caught}
     joins = [
         Join(
             cell,
@@ -293,6 +323,7 @@ def _joins(report: Report) -> tuple[Join, ...]:
             tuple(e for e in report.vnode_events if (e.cell, e.subject) == (cell, subject)),
         )
         for (cell, subject), told in entries.items()
+        if subject == "sound" or (cell, subject) in missed
     ]
     return tuple(sorted(joins, key=lambda join: join.subject != "sound"))
 

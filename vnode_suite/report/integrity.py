@@ -1,8 +1,8 @@
 """Digests of a run's files, in an in-toto statement, and the check that nothing was changed since.
 
-The statement (``statement.intoto.json``) has the test-result predicate. With a user's Ed25519 key it is also signed:
-``statement.dsse.json`` is a DSSE envelope around the very bytes of the statement, so that a change of the statement
-itself is found too.
+The statement (``statement.intoto.json``) has the test-result predicate. With a user's Ed25519 key it is also
+signed: ``statement.dsse.json`` is a DSSE envelope around the very bytes of the statement, so that a change of
+the statement itself is found too.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ GitLab, Jenkins and GitHub know four ends of a test case; the suite's eight stat
 - failed: ``<failure>``, but only where it counts against the verdict. A failed SHOULD without
   ``--vnode-strict-should``, and a waived failure, are advice: the case passes, and says so in the property
   ``vnode.status`` and in its output, since a red case beside a conformant verdict would be a lie.
-- could-not-run, error: ``<error>``; never a pass. An INFO clause that could not run is skipped: it is never judged.
+- could-not-run, error: ``<error>``; never a pass. An INFO clause that could not run is skipped: it is never
+  judged.
 - not-applicable, out-of-scope, excluded: ``<skipped>`` with the reason.
 - passed, info: a case that passes, ``info`` with the property ``vnode.status``.
 """

@@ -16,7 +16,8 @@ from vnode_suite.data.catalogue import Catalogue
 from vnode_suite.model import Language
 from vnode_suite.report.render import Rendered, ledgers, render
 
-#: What the parts of one acceptance run were all asked for; one verdict over different questions would mean nothing.
+#: What the parts of one acceptance run were all asked for; one verdict over different questions would mean
+#: nothing.
 SAME = (
     "suite_version",
     "page_revision",
@@ -46,8 +47,8 @@ def merge_runs(
 
     :param sources: folders of runs, or ledgers.
     :param into: a folder that has no ledger yet.
-    :raises UsageError: the parts were not asked for the same (suite version, page revision, profile, ...), judged the
-        same cell twice, or one of them holds no run.
+    :raises UsageError: the parts were not asked for the same (suite version, page revision, profile, ...),
+        judged the same cell twice, or one of them holds no run.
     """
     parts = [_part(source) for source in sources]
     _refuse(parts, into)

@@ -1,4 +1,4 @@
-"""Live progress: subscribed to the ledger, says what happens in each cell, what is waited for and for how long."""
+"""Live progress, subscribed to the ledger: what happens in each cell, what is waited for and how long."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text as Styled
 
-#: Where nothing moves, a wait is told again so often, in seconds: a log wants a sign of life, not a page of them.
+#: Where nothing moves, a wait is told again so often, in seconds: a log wants a sign of life, not a page of
+#: them.
 WAIT_INTERVAL_SECONDS = 15.0
 
 _MARKS = {
@@ -33,7 +34,8 @@ _STYLES = {"failed": "bold red", "error": "bold magenta", "could-not-run": "yell
 class LiveProgress:
     """One line a step and a result; on a terminal also a moving line for each wait.
 
-    Call it with events (``ledger.subscribe(progress)``); use it as a context to draw and clear the moving lines.
+    Call it with events (``ledger.subscribe(progress)``); use it as a context to draw and clear the moving
+    lines.
 
     :param stream: where to write.
     :param language: of the lines.

@@ -40,7 +40,8 @@ class Rendered:
 
 
 def ledgers(source: Path) -> list[Path]:
-    """The ledger's files at *source*: itself, or in a folder ``events.jsonl`` and the shards ``events-*.jsonl``.
+    """The ledger's files at *source*: itself, or in a folder ``events.jsonl`` and the shards
+    ``events-*.jsonl``.
 
     :raises UsageError: there is none.
     """
@@ -71,8 +72,8 @@ def render(
     :param language: of the page as it opens, and of JUnit; the run's own by default.
     :param into: folder to write to; the ledger's own by default.
     :param events: read instead of the ledger in *source*.
-    :param registry: every finished file is scanned for the secrets that it knows and for their shapes; a find makes the
-        run an error.
+    :param registry: every finished file is scanned for the secrets that it knows and for their shapes; a find
+        makes the run an error.
     """
     folder = into or (source if source.is_dir() else source.parent)
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,5 +103,6 @@ def _write(folder: Path, told: Collected, catalogue: Catalogue, language: Langua
 
 def _problem(hit: Hit, folder: Path) -> Event:
     name = hit.path.relative_to(folder).as_posix() if hit.path else "?"
-    message = f"a secret ({hit.kind}) is in {name}, {hit.length} characters at {hit.offset}: delete the file, replace the secret"
+    place = f"{hit.length} characters at {hit.offset}"
+    message = f"a secret ({hit.kind}) is in {name}, {place}: delete the file, replace the secret"
     return {"type": "harness-error", "where": "scan of the finished files", "message": message}

@@ -147,7 +147,8 @@ def _absent(told: Collected, cell: str) -> _Derived:
 
 def _not_caught(defects: str) -> Text:
     return Text(
-        f"The check did not fail for a twin with the defect {defects}: a check that cannot fail proves nothing.",
+        f"The check did not fail for a twin with the defect {defects}: a check that cannot fail proves "
+        "nothing.",
         f"对带有缺陷 {defects} 的对照对象，检查未判为失败：不会失败的检查什么也证明不了。",
     )
 

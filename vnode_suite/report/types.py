@@ -100,7 +100,8 @@ class Verdict:
     exit_status: int
     #: The weakest of the judged rows; None where nothing was judged.
     evidence: Grade | None
-    #: True only for a conformant live run of profile standard or more, of every clause, that left nothing behind.
+    #: True only for a conformant live run of profile standard or more, of every clause, that left nothing
+    #: behind.
     accepted: bool
     scope: Text
     profile: str

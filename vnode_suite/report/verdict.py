@@ -1,4 +1,4 @@
-"""The verdict: one answer from all rows, by the rule that the worst wins. Pure: events and catalogue in, verdict out."""
+"""The verdict: one answer from all rows, where the worst wins. Pure: events and catalogue in, verdict out."""
 
 from __future__ import annotations
 

@@ -50,10 +50,14 @@ def scope(told: Collected, rows: Sequence[Row]) -> Text:
         _revision(run),
     )
     return Text(
-        f"Kubernetes {_range(versions)} with the {_list_en(identities)} {'identity' if len(identities) == 1 else 'identities'}"
-        f" ({_list_en(providers) or 'no'} control plane, {site.en}), {cloud.en} in region {region}; page revision {revision},"
-        f" profile {profile}{chosen.en}: {judged} of {listed} clauses judged, negative controls {controls.en}.",
-        f"Kubernetes {_range(versions)}，身份 {'、'.join(identities) or '—'}（控制面 {'、'.join(providers) or '—'}，{site.zh}），"
+        f"Kubernetes {_range(versions)} with the {_list_en(identities)} "
+        f"{'identity' if len(identities) == 1 else 'identities'}"
+        f" ({_list_en(providers) or 'no'} control plane, {site.en}), {cloud.en} in region {region}; page "
+        f"revision {revision},"
+        f" profile {profile}{chosen.en}: {judged} of {listed} clauses judged, negative controls "
+        f"{controls.en}.",
+        f"Kubernetes {_range(versions)}，身份 {'、'.join(identities) or '—'}（控制面 "
+        f"{'、'.join(providers) or '—'}，{site.zh}），"
         f"{cloud.zh}，地域 {region}；文档版本 {revision}，档位 {profile}{chosen.zh}：共 {listed} 条条款，"
         f"判定 {judged} 条，反例对照{controls.zh}。",
     )
@@ -151,11 +155,12 @@ def _harness(told: Collected, rows: Sequence[Row]) -> list[Text]:
         if row.status is Status.ERROR:
             (missed if row.reason == "control-not-caught" else broken)[row.clause].append(row.cell)
     for clause, cells in missed.items():
-        where = _where(cells)
+        where, defects = _where(cells), _some(_missed_defects(told, clause))
         texts.append(
             Text(
-                f"{clause}: a negative control was not caught in {where.en}, so its check proves nothing.",
-                f"{clause}：反例对照在 {where.zh} 未被识破，其检查不足为凭。",
+                f"{clause}: its check did not fail for the defect {defects.en} in {where.en},"
+                " so it proves nothing.",
+                f"{clause}：对缺陷 {defects.zh}，其检查在 {where.zh} 未判失败，不足为凭。",
             )
         )
     if broken:
@@ -163,11 +168,23 @@ def _harness(told: Collected, rows: Sequence[Row]) -> list[Text]:
         where = _where(list(dict.fromkeys(cell for cells in broken.values() for cell in cells)))
         texts.append(
             Text(
-                f"{len(broken)} {_plural(len(broken), 'clause')} ended in an error of the harness in {where.en}: {_some(names).en}.",
+                f"{len(broken)} {_plural(len(broken), 'clause')} ended in an error of the harness in "
+                f"{where.en}: {_some(names).en}.",
                 f"有 {len(broken)} 条条款在 {where.zh} 因测试框架出错而无结论：{_some(names).zh}。",
             )
         )
     return texts
+
+
+def _missed_defects(told: Collected, clause: str) -> list[str]:
+    missed = (
+        defect
+        for (id_, _), beside in told.controls.items()
+        if id_ == clause
+        for defect, control in beside.items()
+        if not control.get("caught")
+    )
+    return list(dict.fromkeys(missed))
 
 
 def _failures(rows: Sequence[Row], level: Level, *, suite: bool | None, strict: bool = False) -> list[Text]:
@@ -205,7 +222,8 @@ def _waivers(used: Iterable[WaiverUse]) -> list[Text]:
         if waiver.state == "stale":
             texts.append(
                 Text(
-                    f"The waiver of {waiver.clause} ({waiver.cell}) is stale: there is nothing left to waive.",
+                    f"The waiver of {waiver.clause} ({waiver.cell}) is stale: there is nothing left to "
+                    "waive.",
                     f"{waiver.clause}（{waiver.cell}）的豁免已过时：已无可豁免之事。",
                 )
             )
@@ -235,7 +253,8 @@ def _unreached(rows: Sequence[Row]) -> list[Text]:
             because = Text(f" because the step {step} was not reached", f"，因为未到达步骤 {step}")
         texts.append(
             Text(
-                f"{len(clauses)} {_plural(len(clauses), 'clause')} could not run in {where.en}{because.en}: {_some(clauses).en}.",
+                f"{len(clauses)} {_plural(len(clauses), 'clause')} could not run in {where.en}{because.en}: "
+                f"{_some(clauses).en}.",
                 f"有 {len(clauses)} 条条款在 {where.zh} 无法执行{because.zh}：{_some(clauses).zh}。",
             )
         )
@@ -304,7 +323,8 @@ def _limits_of_the_cloud(told: Collected) -> list[Text]:
         real, short = scale.get("real_seconds"), scale.get("simulated_seconds")
         texts.append(
             Text(
-                f"Nothing about the service's {real:g}-second client time-out as such: the simulated side waited {short:g} s instead."
+                f"Nothing about the service's {real:g}-second client time-out as such: the simulated side "
+                f"waited {short:g} s instead."
                 if isinstance(real, int | float) and isinstance(short, int | float)
                 else "The simulated side's waits were scaled.",
                 f"不能说明服务端 {real} 秒的客户端超时本身：模拟侧改为等待 {short} 秒。",
@@ -319,15 +339,18 @@ def _limits_of_the_cells(told: Collected) -> list[Text]:
     if providers & {"local", "kind"}:
         texts.append(
             Text(
-                "Nothing about a cluster of your own: the control planes were started by this suite, without your network"
+                "Nothing about a cluster of your own: the control planes were started by this suite, without "
+                "your network"
                 " plug-in, admission controllers, load balancer or other workloads.",
-                "不能说明您自己的集群：控制面由本套件启动，不含您的网络插件、准入控制、负载均衡和其他工作负载。",
+                "不能说明您自己的集群：控制面由本套件启动，不含您的网络插件、准入控制、负载均衡和其他工作负载"
+                "。",
             )
         )
     cells = _some(list(told.cells))
     texts.append(
         Text(
-            f"Nothing about versions and identities other than {cells.en or 'none'}, nor about load, scale or long use.",
+            f"Nothing about versions and identities other than {cells.en or 'none'}, nor about load, scale "
+            "or long use.",
             f"不能说明 {cells.zh or '（无）'} 以外的版本和身份，也不能说明负载、规模和长期运行的情况。",
         )
     )
@@ -341,7 +364,8 @@ def _limits_of_the_clauses(rows: Sequence[Row], clauses: Sequence[Clause]) -> li
         some = _some(outside)
         texts.append(
             Text(
-                f"Nothing about {len(outside)} {_plural(len(outside), 'clause')} outside this run's scope: {some.en}.",
+                f"Nothing about {len(outside)} {_plural(len(outside), 'clause')} outside this run's scope: "
+                f"{some.en}.",
                 f"不能说明本次范围之外的 {len(outside)} 条条款：{some.zh}。",
             )
         )
@@ -350,7 +374,8 @@ def _limits_of_the_clauses(rows: Sequence[Row], clauses: Sequence[Clause]) -> li
         some = _some(excluded)
         texts.append(
             Text(
-                f"Nothing about what no program can observe: {some.en}; the reasons are listed with the clauses.",
+                f"Nothing about what no program can observe: {some.en}; the reasons are listed with the "
+                "clauses.",
                 f"不能说明程序无法观测之事：{some.zh}；原因见各条款。",
             )
         )
@@ -371,7 +396,8 @@ def _limits_of_the_controls(told: Collected, rows: Sequence[Row]) -> list[Text]:
     some = _some(bare)
     return [
         Text(
-            f"That the checks of {len(bare)} passed {_plural(len(bare), 'clause')} can fail was not shown in this run: {some.en}.",
+            f"That the checks of {len(bare)} passed {_plural(len(bare), 'clause')} can fail was not shown in "
+            f"this run: {some.en}.",
             f"有 {len(bare)} 条已通过的条款，本次运行未证明其检查会失败：{some.zh}。",
         )
     ]
@@ -383,7 +409,8 @@ def lost(told: Collected) -> tuple[Text, ...]:
     if told.lost[TORN]:
         texts.append(
             Text(
-                f"{told.lost[TORN]} {_plural(told.lost[TORN], 'line')} of the ledger could not be read (the writer was killed within it).",
+                f"{told.lost[TORN]} {_plural(told.lost[TORN], 'line')} of the ledger could not be read (the "
+                "writer was killed within it).",
                 f"账本中有 {told.lost[TORN]} 行无法读取（写入时被终止）。",
             )
         )

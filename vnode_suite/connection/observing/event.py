@@ -65,11 +65,19 @@ def unreachable(subject: Subject) -> Observation[Named]:
 def no_such_host(subject: Subject) -> Observation[Named]:
     """What the events of a VNode whose DNS lacks the name are diagnosed as."""
     _needs_packets(subject)
-    return _named(subject, NO_SUCH_HOST, by="kubeconfig-server-name-unknown")
+    return _named(subject, NO_SUCH_HOST, by="kubeconfig-server-name-unresolvable")
 
 
 #: Defect that provokes a cause, and the cause that the diagnosis must name.
-FURTHER = (("api-server-refused", "connection-refused"), ("no-route", "no-route"))
+FURTHER = (
+    ("api-server-refused", "connection-refused"),
+    ("no-route", "no-route"),
+    ("kubeconfig-wrong-ca", "x509-unknown-authority"),
+    ("server-certificate-wrong-name", "x509-wrong-name"),
+    ("server-certificate-expired", "x509-expired"),
+    ("server-certificate-not-yet-valid", "x509-not-yet-valid"),
+    ("token-revoked", "unauthorized"),
+)
 
 
 def further(subject: Subject) -> Observation[Causes]:

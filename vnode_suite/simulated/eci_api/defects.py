@@ -30,7 +30,8 @@ API_DEFECTS: Final[Mapping[str, str]] = {
 #: What the simulated VNode or the VPC does wrong; carried out by the fleet.
 FLEET_DEFECTS: Final = frozenset(
     {
-        "vnode-never-registers", "heartbeat-stops", "wrong-type-label", "taint-effect-changed",
+        "vnode-never-registers", "heartbeat-stops", "wrong-type-label", "type-label-missing",
+        "vnode-label-missing", "taint-effect-changed", "user-taint-missing",
         "port-10250-closed", "port-10255-closed", "port-10250-dropped", "port-10255-dropped",
         "api-server-unreachable", "api-server-refused", "no-route", "dns-no-such-host", "dns-wrong-address",
         "return-path-dropped", "node-name-vnode1", "address-outside-vswitch", "pod-address-outside",

@@ -111,6 +111,11 @@ class NodeWriter:
         }
 
     def _labels(self) -> dict[str, str]:
+        left_out = {"type-label-missing": "type", "vnode-label-missing": VNODE_KEY}
+        missing = {key for defect, key in left_out.items() if defect in self.order.defects}
+        return {key: value for key, value in self._sound_labels().items() if key not in missing}
+
+    def _sound_labels(self) -> dict[str, str]:
         return {
             "type": OTHER_TYPE_LABEL if "wrong-type-label" in self.order.defects else "virtual-kubelet",
             "kubernetes.io/role": "agent",
@@ -130,6 +135,8 @@ class NodeWriter:
         taints = [dict(taint) for taint in self.order.taints]
         if taints and "taint-effect-changed" in self.order.defects:
             taints[0]["effect"] = _OTHER_EFFECT[taints[0]["effect"]]
+        if "user-taint-missing" in self.order.defects:
+            taints = taints[1:]
         return taints
 
     def _fixed_status(self) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""Servers of the run's own that stand where an API server would, each wrong in one respect."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime as dt
+import socket
+import ssl
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+
+import yaml
+
+from vnode_suite.clusters.local.certificates import CertificateAuthority, KeyPair, Validity
+
+#: Somebody else's name, for a certificate that does not cover the address it is met at.
+_OTHER_NAME = "api-server.of-another-cluster.invalid"
+_HANDSHAKE_SECONDS = 5.0
+
+
+def certificate_for(defect: str, authority: CertificateAuthority, host: str) -> KeyPair:
+    """A serving certificate with the *defect* ``server-certificate-...``, otherwise right for *host*."""
+    now = dt.datetime.now(dt.UTC)
+    day = dt.timedelta(days=1)
+    match defect:
+        case "server-certificate-expired":
+            return authority.serving("kube-apiserver", [host], Validity(now - 2 * day, now - day))
+        case "server-certificate-not-yet-valid":
+            return authority.serving("kube-apiserver", [host], Validity(now + day, now + 2 * day))
+        case "server-certificate-wrong-name":
+            return authority.serving("kube-apiserver", [_OTHER_NAME])
+    raise KeyError(defect)
+
+
+class TlsDouble:
+    """Ends TLS on *host* with a certificate that has *defect*; whoever accepts it all the same is hung up on."""
+
+    def __init__(self, defect: str, host: str) -> None:
+        # The kubeconfig trusts this authority, so that the certificate is wrong in nothing but its defect.
+        self.authority = CertificateAuthority("kubernetes")
+        self._context = _context(certificate_for(defect, self.authority, host))
+        self._listener = socket.create_server((host, 0))
+        self.host, self.port = host, int(self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve, name=f"double-{defect}", daemon=True)
+        self._thread.start()
+
+    def kubeconfig(self, sound: str) -> str:
+        """*sound*, pointed at this server."""
+        document = yaml.safe_load(sound)
+        document["clusters"][0]["cluster"] = {
+            "certificate-authority-data": base64.b64encode(self.authority.certificate_pem.encode()).decode(),
+            "server": f"https://{self.host}:{self.port}",
+        }
+        return yaml.safe_dump(document, sort_keys=False)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                plain, _ = self._listener.accept()
+            except OSError:
+                return  # Closed: nobody is to be served any more.
+            threading.Thread(target=self._handshake, args=(plain,), daemon=True).start()
+
+    def _handshake(self, plain: socket.socket) -> None:
+        plain.settimeout(_HANDSHAKE_SECONDS)
+        # Clients are meant to refuse this certificate, each in its own way.
+        with contextlib.suppress(OSError), plain, self._context.wrap_socket(plain, server_side=True) as secure:
+            secure.recv(1)
+
+    def __enter__(self) -> TlsDouble:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(timeout=_HANDSHAKE_SECONDS)
+
+
+def _context(pair: KeyPair) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # The ssl module reads keys from files only; this one is gone when it has been read.
+    with tempfile.TemporaryDirectory(prefix="vnode-suite-double-") as folder:
+        path = Path(folder, "server.pem")
+        path.touch(mode=0o600)
+        path.write_text(pair.certificate_pem + pair.key_pem, encoding="ascii")
+        context.load_cert_chain(path)
+    return context
