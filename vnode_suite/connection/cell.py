@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from vnode_suite.access.approver.process import ApproverProcess
@@ -14,9 +14,7 @@ from vnode_suite.access.objects import Naming
 from vnode_suite.connection.early import early_work
 from vnode_suite.connection.exclusive import taking_effect
 from vnode_suite.connection.identities import stop_approver
-from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
-from vnode_suite.core.errors import SuiteError
 from vnode_suite.core.secrets import Secret
 from vnode_suite.model import Cell, Defect, Grade, Source, Text
 
@@ -109,9 +107,8 @@ class CellRun:
 
     def settle(self) -> None:
         """Wait until nothing that was started early is still under way: a defect may disturb it otherwise."""
-        for future in self._early:
-            if not future.cancelled():
-                future.result()
+        # What each came to is remembered by its look, and judged where it belongs.
+        wait(self._early)
 
     def stop_early(self) -> None:
         """Begin nothing more, and wait for what is under way."""
@@ -151,9 +148,7 @@ class CellRun:
         )
 
 
-def _quietly(work: object) -> None:
-    # Its outcome, good or bad, is remembered by the step and judged where it belongs.
-    try:
-        work()  # type: ignore[operator]
-    except (StepNotReached, SuiteError):
-        return
+def _quietly(work: Callable[[], object]) -> None:
+    # Its outcome, good or bad, is remembered by the step or the look, and judged where it belongs.
+    with suppress(Exception):
+        work()

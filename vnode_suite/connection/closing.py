@@ -70,6 +70,7 @@ def _close(world: World) -> Closed:
     objects: dict[str, str] = {}
     for cell in cells:
         instances |= _instances(cell)
+    for cell in cells:
         objects |= dict.fromkeys(_pods(cell), cell.cell.id)
         _delete_pods(cell)
     for cell in cells:

@@ -88,7 +88,7 @@ def address_of(subject: Subject, created: Created) -> str:
 
 def make_pod(subject: Subject, **how: Any) -> str:
     """Create a Pod for the subject's VNode in namespace default; its name."""
-    cell, world = subject.cell, subject.world
+    cell = subject.cell
     name = f"vnode-suite-{cell.run.id}-{secrets.token_hex(3)}"
     cell.making.ensure(vnode_pod(name, cell.run.id, **how))
     return name

@@ -22,9 +22,8 @@ from vnode_suite.access.generate import (
     requested_token,
 )
 from vnode_suite.access.kubeconfig import FILE_NAME
-from vnode_suite.access.objects import BootstrapToken, bootstrap_secret, serviceaccount
 from vnode_suite.access.taking import Holding
-from vnode_suite.access.variants import VARIANTS, broken
+from vnode_suite.access.variants import VARIANTS, broken, with_token
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.connection.doubles import TlsDouble
 from vnode_suite.core.secrets import Secret
@@ -60,21 +59,19 @@ def handed(subject: Subject) -> Handed:
     text = generated.kubeconfig.reveal()
     for name in sorted(subject.defects & VARIANTS.keys()):
         text = broken(text, name)
-    if subject.has("token-revoked", "credential-of-another"):
-        text = _with_token(text, _useless_token(subject))
+    if subject.has("credential-of-another"):
+        text = with_token(text, requested_token(subject.world.kube, "default", SHORTEST_TOKEN).reveal())
     for name in sorted(subject.defects_at("server") & _CERTIFICATE_DEFECTS):
         double = TlsDouble(name, subject.world.cloud.host_address)
         subject.cell.keep_until_closed(double)
         text = double.kubeconfig(text)
-    if subject.has("api-server-on-loopback"):
-        text = _with_host(text, "127.0.0.1")
     if subject.has("api-server-routed-nowhere"):
         # TEST-NET-3 (RFC 5737): the VPC has no route to it, so no packet leaves the VNode's namespace.
         text = _with_host(text, "203.0.113.1")
     bootstrapping = generated.identity is Identity.BOOTSTRAP
     return Handed(
         Secret(text, "kubeconfig"),
-        "kubeconfig-for-vnode" if subject.has("kubeconfig-other-file-name", "wrong-file-name") else FILE_NAME,
+        "kubeconfig-for-vnode" if subject.has("kubeconfig-other-file-name") else FILE_NAME,
         "system:bootstrap:" if bootstrapping else generated.username,
     )
 
@@ -84,30 +81,6 @@ def _with_host(text: str, host: str) -> str:
     cluster = document["clusters"][0]["cluster"]
     cluster["server"] = f"https://{host}:{cluster['server'].rpartition(':')[2]}"
     return yaml.safe_dump(document, sort_keys=False)
-
-
-def _with_token(text: str, token: Secret) -> str:
-    document = yaml.safe_load(text)
-    document["users"][0]["user"] = {"token": token.reveal()}
-    return yaml.safe_dump(document, sort_keys=False)
-
-
-def _useless_token(subject: Subject) -> Secret:
-    """A token that the server knows as somebody else's, or knew until it was revoked."""
-    cell = subject.cell
-    if subject.has("credential-of-another"):
-        return requested_token(cell.world.kube, "default", SHORTEST_TOKEN)
-    if cell.cell.identity is Identity.BOOTSTRAP:
-        token = BootstrapToken.fresh()
-        made = cell.making.ensure(bootstrap_secret(token, cell.naming, expires=None))
-        cell.making.remove(made.object)
-        return Secret(token.value, "bootstrap-token")
-    account = f"{cell.naming.prefix}-revoked"
-    made = cell.making.ensure(serviceaccount(account, cell.naming))
-    try:
-        return requested_token(cell.world.kube, account, SHORTEST_TOKEN)
-    finally:
-        cell.making.remove(made.object)
 
 
 def approver(subject: Subject) -> ApproverProcess | None:

@@ -31,6 +31,7 @@ from vnode_suite.probes.vnodes import await_absence, find
 
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
+    from vnode_suite.connection.world import World
 
 T = TypeVar("T")
 
@@ -99,7 +100,7 @@ class Subject:
     # -- what a subject is ----------------------------------------------------------------------------------
 
     @property
-    def world(self) -> Any:
+    def world(self) -> World:
         """The world of the cell's version."""
         return self.cell.world
 
@@ -239,11 +240,13 @@ class Subject:
         created = self.vnode()
         if self.sound is not None and created is self.sound.vnode():
             return self.sound.node()
-        others = frozenset(o.node_name for o in self.cell.subjects if o is not self and o.node_name)
 
         def seen(history: NodeHistory) -> Joined | None:
+            nodes = history.nodes()
+            ids = self.world.vnode_ids() - {created.id}
+            others = frozenset(name for name in nodes if any(other in name for other in ids))
             found = find_vnode(
-                history.nodes(),
+                nodes,
                 virtual_node_id=created.id,
                 virtual_node_name=created.request.name,
                 address=creating.address_of(self, created),

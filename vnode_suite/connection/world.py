@@ -175,6 +175,11 @@ class World:
         """The cells of this world, once the first was asked for."""
         return tuple(self._cells.values())
 
+    def vnode_ids(self) -> frozenset[str]:
+        """Ids of every VNode that the run has created in this world."""
+        known = (s.steps.known("vnode") for cell in self.cells for s in cell.subjects)
+        return frozenset(str(outcome.product.id) for outcome in known if outcome and outcome.product)
+
     def questions(self, namespaces: Sequence[str]) -> tuple[AccessRequest, ...]:
         """Every verb of every resource that the server serves (see :func:`rights.served_questions`), asked once."""
         with self._guard:

@@ -7,7 +7,7 @@ import platform
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from types import FrameType
@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from vnode_suite.connection.cloud import REAL_CLIENT_TIMEOUT, SIMULATED_CLIENT_TIMEOUT
 from vnode_suite.connection.run import Run, Wanted
 from vnode_suite.core.errors import SuiteError
 from vnode_suite.core.ledger import Event
@@ -136,11 +137,19 @@ class Acceptance:
                 for c in self.settings.cells
             ],
             out_of_scope={clause.id: _NO_SCENARIO.as_dict() for clause in self._without_scenario(judged)},
-            client_timeout_scale={"real_seconds": 32, "simulated_seconds": 2},
+            client_timeout_scale={"real_seconds": REAL_CLIENT_TIMEOUT, "simulated_seconds": SIMULATED_CLIENT_TIMEOUT},
             environment={"python": platform.python_version(), "platform": platform.platform(terse=True)},
-            waivers=[_plain(w) for w in load_waivers(scope.waivers).all] if scope.waivers else [],
+            waivers=self._waivers(),
             cost=None,
         )
+
+    def _waivers(self) -> list[dict[str, Any]]:
+        path = self.settings.scope.waivers
+        if path is None:
+            return []
+        clauses = [clause.id for clause in self.casebook.catalogue.clauses]
+        cells = [cell.id for cell in self.settings.cells]
+        return [dict(waiver.as_dict()) for waiver in load_waivers(path, clauses=clauses, cells=cells)]
 
     def _without_scenario(self, judged: set[str]) -> list[Any]:
         """Clauses that are in scope and apply somewhere, and that no scenario of this build judges."""
@@ -204,9 +213,11 @@ class Acceptance:
     # -- outcomes ---------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Say of each outcome what it is: a step that was not reached is neither a failure nor a pass."""
-        report: pytest.TestReport = yield
+        report = yield
         case = case_of(item)
         if case is not None:
             record_outcome(self.run, case, report, call, self._judges.get(item.nodeid))
@@ -315,16 +326,6 @@ def _looks() -> frozenset[str]:
     from vnode_suite.connection.observing.registry import LOOKS
 
     return frozenset(LOOKS)
-
-
-def _plain(waiver: Any) -> dict[str, str]:
-    return {
-        "clause": waiver.clause,
-        "cell": waiver.cell,
-        "reason": waiver.reason,
-        "owner": waiver.owner,
-        "expires": str(waiver.expires),
-    }
 
 
 def _point_latest(folder: Path, run_id: str) -> None:

@@ -58,7 +58,12 @@ class Judge:
             self._record_control(judgement, observation)
 
     def _record_result(self, judgement: Judgement, observation: Observation[Any]) -> None:
-        clause = self._cell.run.catalogue.clause(self._case.clause)
+        catalogue = self._cell.run.catalogue
+        clause = catalogue.in_cell(
+            catalogue.clause(self._case.clause),
+            identity=self._case.cell.identity.value,
+            conditions=self._cell.run.conditions(self._case.cell),
+        )
         remedy = judgement.remedy or clause.remedy
         if judgement.holds is None or clause.level is Level.INFO:
             self.status = Status.INFO

@@ -53,7 +53,7 @@ class FleetConfig:
     vswitch_ids: tuple[str, ...] = ()
     #: Names that the VPC's DNS knows: name to address, or to "host" for `Network.host_address`.
     dns_records: Mapping[str, str] = field(default_factory=dict)
-    #: Networks (CIDR) outside the VPC that are connected to it through this machine.
+    #: Networks (CIDR) outside the VPC that this machine is the way to; it forwards only if it is set to.
     connected: tuple[str, ...] = ()
     mtu: int = 1500
 

@@ -60,7 +60,7 @@ def server(recorder: Recorder) -> ApiServer:
 
 
 def test_the_lock_is_an_endpoints_object_named_after_the_vnode() -> None:
-    """Created in kube-system with the leader's record, then updated: the two rights that the page asks for."""
+    """Created in kube-system with the record, then updated: the two rights that the page asks for."""
     recorder = Recorder()
     lock = LeaderLock("vnd-1", Clock())
     asyncio.run(lock.acquire(server(recorder)))
@@ -120,7 +120,7 @@ def test_a_lease_is_created_once_and_then_patched() -> None:
 
 
 def test_a_forbidden_lease_is_not_asked_for_again() -> None:
-    """Servers of 1.13 forbid it to nodes' rights: node status alone is the heartbeat there, without an event."""
+    """Servers of 1.13 forbid it to nodes' rights: node status alone is the heartbeat there."""
     assert beats(lease("v1beta1"), Recorder(create=403), 3) == ["create"]
 
 

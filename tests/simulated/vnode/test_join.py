@@ -35,7 +35,7 @@ def test_a_service_account_is_enough_to_come_ready(fleet: FleetRig, cluster: Clu
 
 
 def test_a_bootstrap_token_is_used_for_one_request_only(fleet: FleetRig, cluster: ClusterRig) -> None:
-    """The bootstrap identity asks for a certificate; what it then does, it does as that certificate's user."""
+    """The bootstrap identity asks for a certificate, and is not used for anything after it."""
     seen = {item["metadata"]["name"] for item in cluster.kube.list(cluster.requests_path)}
     token = cluster.bootstrap_token()
     with fleet.vnode(cluster.kubeconfig(token), tls_bootstrap=True) as vnode:

@@ -31,9 +31,9 @@ from vnode_suite.clusters.local.arguments import (
 )
 from vnode_suite.clusters.local.binaries import ControlPlaneBinaries
 from vnode_suite.clusters.local.endpoint import Answer, Endpoint
-from vnode_suite.clusters.local.memory import pss_bytes
 from vnode_suite.clusters.local.ports import PortClaims
 from vnode_suite.core.errors import ClusterError, DeadlineExceeded
+from vnode_suite.core.memory import pss_bytes
 from vnode_suite.core.polling import poll
 from vnode_suite.core.processes import OwnedProcess, ProcessError, Stopped, Supervisor
 from vnode_suite.data.versions import KubernetesVersion, VersionFacts

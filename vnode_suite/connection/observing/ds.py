@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vnode_suite.checks.ds import Bound, Coverage, Order, Reapplied, Strays, Terms
+from vnode_suite.checks.ds import EXCLUSION_TERM, Bound, Coverage, Order, Reapplied, Strays, Terms
 from vnode_suite.connection.standins import kube_proxy
 from vnode_suite.connection.subject import Subject
 from vnode_suite.model import Evidence, Observation, Source
@@ -52,8 +52,8 @@ def strays(subject: Subject) -> Observation[Strays]:
 
 def reapplied(subject: Subject) -> Observation[Reapplied]:
     """The exclusion applied twice to a DaemonSet of the suite's that has affinity of its own."""
-    kube, cell = subject.world.kube, subject.cell
-    own = [
+    cell = subject.cell
+    own: list[Mapping[str, Any]] = [
         {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]},
         {"matchExpressions": [{"key": "vnode-suite/elsewhere", "operator": "Exists"}]},
     ]
@@ -79,7 +79,7 @@ def _apply(subject: Subject, path: str) -> tuple[Mapping[str, Any], ...]:
     there = daemonsets.required_terms(kube.get(path))
     terms = daemonsets.excluding(() if subject.has("exclusion-replaces-terms") else there)
     if subject.has("exclusion-not-idempotent"):
-        terms = [{**t, "matchExpressions": [*t["matchExpressions"], *daemonsets.EXCLUSION_TERM["matchExpressions"]]} for t in there]
+        terms = [{**t, "matchExpressions": [*t["matchExpressions"], *EXCLUSION_TERM["matchExpressions"]]} for t in there]
     return daemonsets.required_terms(kube.patch(path, daemonsets.affinity_patch(terms)))
 
 

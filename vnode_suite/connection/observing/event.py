@@ -76,7 +76,7 @@ FURTHER = (
     ("server-certificate-wrong-name", "x509-wrong-name"),
     ("server-certificate-expired", "x509-expired"),
     ("server-certificate-not-yet-valid", "x509-not-yet-valid"),
-    ("token-revoked", "unauthorized"),
+    ("kubeconfig-wrong-token", "unauthorized"),
 )
 
 

@@ -222,7 +222,9 @@ def _asked(text: str) -> tuple[str, str]:
             # Nobody that a VNode may be has this right, so that the refusal names who asked.
             answer = client.raw("/apis/vnode-suite.invalid/v1/whoami")
         except KubeUnreachable as silent:
-            return "", silent.detail
+            # Nobody was asked: whether the credential is good cannot be told.
+            detail = Text(silent.detail, silent.detail)
+            raise StepNotReached(Unreached("api-server", "not-reached", detail)) from None
     message = json.loads(answer.text).get("message", "") if answer.text.startswith("{") else answer.text
     if answer.status == 401:
         return "", message or "Unauthorized"

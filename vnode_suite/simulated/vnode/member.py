@@ -91,9 +91,15 @@ async def _serve_names(post: Post, end: socket.socket, message: Mapping[str, Any
     zone = Zone()
     zone.replace(message["records"], message["views"])
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: NameServer(zone), local_addr=(post.place.address, post.dns_port)
-    )
+    try:
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: NameServer(zone), local_addr=(post.place.address, post.dns_port)
+        )
+    except OSError:
+        # Port 53 of every address is taken by a server of the machine's own: any other does, and is said.
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: NameServer(zone), local_addr=(post.place.address, 0)
+        )
     port = transport.get_extra_info("sockname")[1]
     reader, writer = await asyncio.open_connection(sock=end)
     try:

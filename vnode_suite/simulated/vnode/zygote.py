@@ -34,6 +34,10 @@ from vnode_suite.simulated.vpc.rules import PacketRule, apply_rules
 _LARGEST_MESSAGE = 1 << 16
 #: Seconds that a child has to unshare its namespace.
 _UNSHARE_SECONDS = 10.0
+#: What the fallback cannot express (the second: every API server from 1.13 to 1.22, its node proxy).
+_LOOPBACK_LIMITS = (
+    "packets cannot be dropped, and the API server does not go to port 10255 of a loopback address"
+)
 
 
 @dataclass(slots=True)
@@ -93,7 +97,9 @@ class Zygote:
 
     def _fork(self, order: Mapping[str, Any], end: socket.socket) -> Child:
         place = Place(**{**order["place"], "connected": tuple(order["place"]["connected"])})
-        post = Post(order["kind"], place, self.bridge is not None, order["dns_server"], order["dns_port"])
+        # The name server stands on the machine that holds the bridge.
+        namespaced = self.bridge is not None and order["kind"] != "names"
+        post = Post(order["kind"], place, namespaced, order["dns_server"], order["dns_port"])
         ready, unshared = os.pipe()
         plugged, go = os.pipe()
         parent = os.getpid()
@@ -105,7 +111,8 @@ class Zygote:
         os.close(plugged)
         child = Child(order["name"], pid, os.pidfd_open(pid))
         try:
-            self._plug_in(child, IPv4Address(place.address), ready)
+            if self.bridge is not None and namespaced:
+                self._plug_in(self.bridge, child, IPv4Address(place.address), ready)
             os.write(go, b".")
         except BaseException:
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
@@ -119,12 +126,11 @@ class Zygote:
         self.selector.register(child.pidfd, selectors.EVENT_READ, child)
         return child
 
-    def _plug_in(self, child: Child, address: IPv4Address, ready: int) -> None:
-        if self.bridge is None:
-            return
+    @staticmethod
+    def _plug_in(bridge: Bridge, child: Child, address: IPv4Address, ready: int) -> None:
         if not select.select([ready], [], [], _UNSHARE_SECONDS)[0] or not os.read(ready, 1):
             raise NetworkRefused(f"the process of {child.name} made no network namespace")
-        child.cable = self.bridge.plug(child.pid, address)
+        child.cable = bridge.plug(child.pid, address)
 
     def _bury(self, child: Child) -> None:
         self.selector.unregister(child.pidfd)
@@ -198,7 +204,7 @@ def packet_rules_refusal() -> str:
 
 def _network(run_id: str, wanted: str, stack: contextlib.ExitStack) -> tuple[Bridge | None, dict[str, Any]]:
     """Make the network that is wanted or can be had; the answer is what the fleet is told of it."""
-    reason = "asked for"
+    reason = "loopback addresses were asked for"
     if wanted != "loopback":
         try:
             bridge = stack.enter_context(Bridge(run_id))
@@ -215,7 +221,7 @@ def _network(run_id: str, wanted: str, stack: contextlib.ExitStack) -> tuple[Bri
     vpc = _loopback_network(run_id, stack)
     return None, {
         "network": "loopback",
-        "reason": reason,
+        "reason": f"{reason}; {_LOOPBACK_LIMITS}",
         "vpc_cidr": vpc,
         "packet_rules_refusal": "VNodes share the machine's own network on loopback addresses",
     }

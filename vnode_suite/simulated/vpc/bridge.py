@@ -15,7 +15,7 @@ from typing import Self
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from vnode_suite.simulated.vpc.addresses import choose_vpc_network, host_address, mac_address
+from vnode_suite.simulated.vpc.addresses import choose_vpc_network, dns_address, host_address, mac_address
 from vnode_suite.simulated.vpc.errors import NetworkRefused
 from vnode_suite.simulated.vpc.namespace import INTERFACE
 
@@ -68,10 +68,21 @@ class Bridge:
         (self._index,) = ip.link_lookup(ifname=self.name)
         ip.link("set", index=self._index, ifalias=_ALIAS + self.run_id)
         self.network = choose_vpc_network(self.run_id, _networks_in_use(ip))
-        address = host_address(self.network)
-        ip.link("set", index=self._index, address=mac_address(address))
-        ip.addr("add", index=self._index, address=str(address), prefixlen=self.network.prefixlen)
+        ip.link("set", index=self._index, address=mac_address(host_address(self.network)))
+        # The name server is on this machine too: between two ports of a bridge some hosts filter (Docker's
+        # FORWARD policy), between a port and the machine they do not.
+        for address in (host_address(self.network), dns_address(self.network)):
+            ip.addr("add", index=self._index, address=str(address), prefixlen=self.network.prefixlen)
         ip.link("set", index=self._index, state="up")
+        self._keep_carrier(ip)
+
+    def _keep_carrier(self, ip: IPRoute) -> None:
+        """Plug in a cable that ends nowhere: a bridge whose first one comes later loses its first second."""
+        near, far = f"{self.name}-0", f"{self.name}-end"
+        ip.link("add", ifname=near, kind="veth", peer={"ifname": far})
+        for name, options in ((near, {"master": self._index}), (far, {})):
+            (index,) = ip.link_lookup(ifname=name)
+            ip.link("set", index=index, ifalias=_ALIAS + self.run_id, state="up", **options)
 
     def plug(self, pid: int, address: IPv4Address) -> str:
         """Lay a cable from the bridge into the namespace of process ``pid``; answers the near end's name."""
