@@ -126,6 +126,7 @@ def test_another_file_is_refused_in_plain_words(tmp_path: Path, content: str) ->
         load(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_long_ledger_is_read_in_bounded_memory(ledger_path: Path) -> None:
     """200,000 events of waiting and of a flapping VNode leave a report of ordinary size."""
     import tracemalloc

@@ -68,6 +68,7 @@ class KubeClient:
     def __init__(self, api: Any, files: MemoryFiles) -> None:
         self._api = api
         self._files = files
+        self._closed = False
         self.server: str = api.configuration.host
 
     # -- making one ---------------------------------------------------------------------------------------
@@ -132,7 +133,8 @@ class KubeClient:
         return cls(client.ApiClient(settings), files)
 
     def close(self) -> None:
-        """Close the connections and forget the credential."""
+        """Close the connections and forget the credential; a wait in another thread ends at once."""
+        self._closed = True
         self._api.close()
         self._files.close()
 
@@ -342,7 +344,7 @@ class KubeClient:
                 if problem.status < 500 and problem.status != 429:
                     raise
                 trouble = problem.message
-            if time.monotonic() >= deadline:
+            if self._closed or time.monotonic() >= deadline:
                 last = ", ".join(_summary(item) for item in items.values()) or "nothing"
                 found = f"{last}; {trouble}" if trouble else last
                 raise DeadlineExceeded(f"waited {deadline_seconds:g} s for {what}", found=found)

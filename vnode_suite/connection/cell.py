@@ -114,12 +114,18 @@ class CellRun:
         """Begin nothing more, and wait for what is under way."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def close(self) -> None:
-        """The net under everything: undo what the scenarios did not; never raises."""
-        self.stop_early()
-        for subject in self.subjects:
-            subject.close()
-        self.release()
+    def close(self, *, hurriedly: bool = False) -> None:
+        """The net under everything: undo what the scenarios did not; never raises.
+
+        :param hurriedly: wait for nothing that is under way, and undo nothing that goes with the cluster.
+        """
+        if hurriedly:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        else:
+            self.stop_early()
+            for subject in self.subjects:
+                subject.close()
+            self.release()
         stop_approver(self)
         self.run.ledger.write("cell-finished", cell=self.cell.id)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vnode_suite.access.generate import Generated
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
     from vnode_suite.connection.subject import Subject
     from vnode_suite.connection.world import World
+
+
+#: VNodes deleted side by side.
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +79,14 @@ def _close(world: World) -> Closed:
     for cell in cells:
         objects |= dict.fromkeys(_pods(cell), cell.cell.id)
         _delete_pods(cell)
+    closable = [s for cell in cells for s in cell.subjects if not s.has("delete-keeps-vnode", "instance-left")]
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="closing") as pool:
+        list(pool.map(_delete_vnode, closable))
+        for cell in cells:
+            objects |= dict.fromkeys(_node_leavings(cell), cell.cell.id)
+            _remove_requests(cell)
+            list(pool.map(partial(_remove_node, cell), _node_names(cell)))
     for cell in cells:
-        for subject in cell.subjects:
-            if not subject.has("delete-keeps-vnode", "instance-left"):
-                _delete_vnode(subject)
-    for cell in cells:
-        objects |= dict.fromkeys(_node_leavings(cell), cell.cell.id)
-        _remove_node_leavings(cell)
         objects |= dict.fromkeys(_remove_identity(cell), cell.cell.id)
     exclusion.revert(world)
     return Closed(vnodes, objects, instances)
@@ -206,9 +213,7 @@ def _requests(cell: CellRun) -> list[dict[str, Any]]:
     return [c for c in listed if c["spec"].get("username") in names]
 
 
-def _remove_node_leavings(cell: CellRun) -> None:
-    for name in _node_names(cell):
-        _remove_node(cell, name)
+def _remove_requests(cell: CellRun) -> None:
     api = cell.world.version.facts.csr_api
     for csr in _requests(cell):
         _delete(cell, f"/apis/certificates.k8s.io/{api}/certificatesigningrequests/{csr['metadata']['name']}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from vnode_suite.cleanup.undo import BRIDGE_PREFIX
 from vnode_suite.core.errors import CloudError
 from vnode_suite.core.memory import pss_bytes
 from vnode_suite.core.modules import command, environment
@@ -126,6 +127,9 @@ def open_cloud(run: Run, version: str) -> Iterator[CloudSide]:
         ),
         encoding="utf-8",
     )
+    network = run.journal.intend(
+        "network", f"{BRIDGE_PREFIX}{network_id}", {"action": "remove-network", "run": network_id}, where="local"
+    )
     process = run.supervisor.start(
         name,
         command("vnode_suite.simulated", "--config", str(config)),
@@ -166,3 +170,4 @@ def open_cloud(run: Run, version: str) -> Iterator[CloudSide]:
         stopped = run.supervisor.stop(name, _STOP_SECONDS)
         if stopped.returncode == 0 and not stopped.killed:
             run.supervisor.cancel_at_end(removal)
+            network.undone()

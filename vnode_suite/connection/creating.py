@@ -10,7 +10,7 @@ from vnode_suite.connection.cloud import DEFECT_TAG, RUN_TAG
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.eci.client import new_client_token
 from vnode_suite.eci.models import CreateRequest, Taint, VirtualNodeId
-from vnode_suite.model import Identity, Text, Unreached
+from vnode_suite.model import Cloud, Identity, Text, Unreached
 from vnode_suite.probes.pods import vnode_pod
 from vnode_suite.probes.vnodes import find
 
@@ -56,7 +56,14 @@ def create(subject: Subject) -> Created:
     entry = cell.run.journal.intend(
         "VirtualNode",
         request.name,
-        {"action": "delete-virtual-node", "region": world.cloud.region, "name": request.name, "client_token": request.client_token},
+        {
+            "action": "delete-virtual-node",
+            "region": world.cloud.region,
+            "name": request.name,
+            "client_token": request.client_token,
+            # The emulator's VNodes are processes of the run: a sweep has nothing to look for.
+            "ends_with_run": world.cloud.kind is Cloud.EMULATOR,
+        },
         where="cloud",
     )
     called_at = time.monotonic()

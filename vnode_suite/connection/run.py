@@ -63,7 +63,7 @@ class Run:
         scope = self.settings.scope
         self.folder = self.folder.absolute()
         (self.folder / "evidence").mkdir(parents=True, exist_ok=True)
-        self.ledger = Ledger(self.folder / _ledger_name(self.shard), self.secrets, self.shard)
+        self.ledger = Ledger(self.folder / ledger_name(self.shard), self.secrets, self.shard)
         self.catalogue = load_catalogue(scope.page_revision)
         self.defects = load_defects()
         self.deadlines = load_deadlines(
@@ -99,23 +99,27 @@ class Run:
         """The run of one cell, in its version's world."""
         return self.world(cell.version).cell(cell)
 
-    def leave(self, version: str) -> None:
+    def leave(self, version: str, *, hurriedly: bool = False) -> None:
         """Close the world of *version*, if it was opened: its processes make room for the next one's."""
         with self._guard:
             world = self._worlds.pop(version, None)
         if world is not None:
-            world.close()
+            world.close(hurriedly=hurriedly)
 
-    def close(self) -> None:
-        """Close every world and stop every process; never raises for something that is already gone."""
-        with contextlib.suppress(Exception):
+    def close(self, *, hurriedly: bool = False) -> None:
+        """Close every world and stop every process; never raises for something that is already gone.
+
+        :param hurriedly: the run was interrupted; see :meth:`World.close`.
+        """
+        for version in list(self._worlds):
             # The supervisor stops what is left, and the journal knows what could not be undone.
-            for version in list(self._worlds):
-                self.leave(version)
+            with contextlib.suppress(Exception):
+                self.leave(version, hurriedly=hurriedly)
         self.supervisor.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.journal.close()
 
 
-def _ledger_name(shard: str) -> str:
+def ledger_name(shard: str) -> str:
+    """Name of a shard's ledger in the run's folder."""
     return "events.jsonl" if shard == "main" else f"events-{shard}.jsonl"

@@ -22,7 +22,9 @@ from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.connection import creating, exclusion, identities
 from vnode_suite.connection.gate import first_obstacle
 from vnode_suite.connection.steps import Outcome, Steps, StepNotReached, outcome_of, step
+from vnode_suite.core.polling import poll
 from vnode_suite.core.secrets import Secret
+from vnode_suite.eci.errors import WrongState
 from vnode_suite.eci.models import CreateRequest
 from vnode_suite.model import Identity, Observation, Text, Unreached
 from vnode_suite.probes import pods
@@ -309,7 +311,15 @@ class Subject:
         cloud = self.world.cloud.client
         if find(cloud, created.id) is None:
             return True
-        cloud.delete_virtual_node(created.id)
+
+        def deleted() -> bool | None:
+            try:
+                cloud.delete_virtual_node(created.id)
+            except WrongState:
+                return None  # An instance of a Pod that is gone from the cluster is still being released.
+            return True
+
+        poll(deleted, what=f"the instances of {created.id} to be released", deadline_seconds=self.cell.seconds("instance-gone"))
         return await_absence(cloud, created.id, deadline_seconds=self.cell.seconds("vnode-gone"))
 
     def close(self) -> None:

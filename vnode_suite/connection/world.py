@@ -67,7 +67,6 @@ class World:
         self.exclusion_entry: Entry | None = None
         self.closed: Closed | None = None
         self._questions: tuple[AccessRequest, ...] = ()
-        self._everyone: dict[bool, tuple[AccessRequest, ...]] = {}
 
     def open(self) -> None:
         """Start everything, once.
@@ -108,8 +107,9 @@ class World:
                 with suppress(SuiteError):
                     close_world(self)
             for cell in self._cells.values():
-                cell.close()
+                cell.close(hurriedly=hurriedly)
             self._opened = False
+            # Closing the clients ends the waits of whatever a hurried closing left under way.
             self._stack.close()
             self._gone_with_the_processes()
 
@@ -186,15 +186,6 @@ class World:
             if not self._questions:
                 self._questions = rights.served_questions(self.kube, namespaces)
             return self._questions
-
-    def everyones_rights(self, namespaces: Sequence[str], *, serviceaccount: bool) -> tuple[AccessRequest, ...]:
-        """What every authenticated user, or every ServiceAccount, may do here."""
-        with self._guard:
-            if serviceaccount not in self._everyone:
-                groups = ["system:authenticated", *(["system:serviceaccounts"] if serviceaccount else [])]
-                decisions = self.kube.access_reviews(self.questions(namespaces), user="vnode-suite:nobody", groups=groups)
-                self._everyone[serviceaccount] = tuple(d.request for d in decisions if d.allowed)
-            return self._everyone[serviceaccount]
 
     def _timed(self, name: str, work: Callable[[], Any]) -> Any:
         began = time.monotonic()

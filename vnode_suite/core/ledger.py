@@ -32,6 +32,7 @@ Subscriber = Callable[[Event], None]
 #: The types of event, and the fields without which one says nothing. What else each holds: the schema.
 EVENT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "run-started": ("run_id",),
+    "collected": ("clauses",),
     "cell-started": ("cell", "version", "identity", "provider"),
     "cell-finished": ("cell",),
     "cluster-ready": ("version",),

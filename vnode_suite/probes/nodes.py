@@ -87,6 +87,8 @@ class NodeHistory:
     def close(self) -> None:
         """Stop watching."""
         self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
         stream = self._stream
         if stream is not None:
             stream.close()

@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _wanted(config: pytest.Config) -> bool:
     """Whether this is an acceptance run; makes the scenarios what is collected if nothing else was named."""
     scenarios = scenarios_folder()
-    named = config.args_source == pytest.Config.ArgsSource.ARGS or hasattr(config, "workerinput")
+    named = config.args_source == pytest.Config.ArgsSource.ARGS
     if option_values(config).get("region") and not named:
         config.args[:] = [str(scenarios)]
     paths = [Path(config.invocation_params.dir, arg.split("::", 1)[0]).resolve() for arg in config.args]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-import signal
+import shutil
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -26,17 +26,16 @@ from vnode_suite.data.defects import load_defects
 from vnode_suite.data.waivers import load_waivers
 from vnode_suite.model import Exit, Text
 from vnode_suite.pytest_plugin.cases import Case, Casebook, case_of, scenario_order
+from vnode_suite.pytest_plugin.distribution import RUN_ID, SECRETS, Distribution, distributes
 from vnode_suite.pytest_plugin.judging import Judge
 from vnode_suite.pytest_plugin.marks import clause_of
 from vnode_suite.pytest_plugin.options import option_values
 from vnode_suite.pytest_plugin.outcomes import record_outcome
+from vnode_suite.pytest_plugin.signals import Interrupts
 from vnode_suite.pytest_plugin.usage import build_settings
 from vnode_suite.report.progress import LiveProgress
 from vnode_suite.report.render import Rendered, render
 from vnode_suite.report.terminal import colour_wanted, summary
-
-#: What a worker is told by the controller.
-_RUN_ID = "vnode_suite_run_id"
 
 
 class Acceptance:
@@ -51,6 +50,11 @@ class Acceptance:
         self._progress: LiveProgress | None = None
         self._judges: dict[str, Judge] = {}
         self._entered = False
+        self._begun = False
+        self._interrupts = Interrupts(quiet=self.is_worker)
+        self._secrets_told = 0
+        #: Only in a controller that leaves the cells to workers.
+        self.distribution: Distribution | None = None
 
     @classmethod
     def from_config(cls, config: pytest.Config) -> Acceptance:
@@ -60,18 +64,17 @@ class Acceptance:
         """
         worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         settings = build_settings(option_values(config))
-        run_id = worker[_RUN_ID] if worker else secrets.token_hex(4)
-        return cls(config, settings, run_id, worker["workerid"] if worker else "main")
+        run_id = worker[RUN_ID] if worker else secrets.token_hex(4)
+        plugin = cls(config, settings, run_id, worker["workerid"] if worker else "main")
+        if distributes(config):
+            plugin.distribution = Distribution(plugin.run, plugin.casebook, plugin._begin)
+            config.pluginmanager.register(plugin.distribution, "vnode-suite-distribution")
+        return plugin
 
     @property
     def is_worker(self) -> bool:
         """Whether this is an xdist worker: it runs cells, the controller reports."""
         return hasattr(self.config, "workerinput")
-
-    @property
-    def distributes(self) -> bool:
-        """Whether this is a controller that leaves the cells to workers."""
-        return bool(getattr(self.config.option, "numprocesses", None)) and not self.is_worker
 
     # -- collecting -------------------------------------------------------------------------------------------
 
@@ -89,6 +92,12 @@ class Acceptance:
         kept = [item for item in items if clause_of(item) is None or case_of(item) is not None]
         items[:] = scenario_order(self.settings, kept)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A scenario that cannot be read is an error of the harness."""
+        if report.failed:
+            self.run.ledger.write("harness-error", where=report.nodeid, message=report.longreprtext[-2000:])
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the run what was selected, so that it can start early what takes time."""
         wanted: dict[str, list[tuple[str, str | None]]] = {}
@@ -97,6 +106,10 @@ class Acceptance:
             if case is not None:
                 wanted.setdefault(case.cell.id, []).append((case.clause, case.defect.name if case.defect else None))
         self.run.wanted = {cell: tuple(cases) for cell, cases in wanted.items()}
+        if self.is_worker:
+            # The controller collects nothing, and must be able to name what a worker that dies does not run.
+            clauses = {item.nodeid.partition("[")[0]: case.clause for item in session.items if (case := case_of(item))}
+            self.run.ledger.write("collected", clauses=clauses)
 
     # -- running ----------------------------------------------------------------------------------------------
 
@@ -105,17 +118,20 @@ class Acceptance:
         """The run's own things are there while the scenarios run."""
         if self.config.option.collectonly:
             return (yield)
-        signal.signal(signal.SIGTERM, _as_interrupt)
-        if not self.is_worker:
-            self._begin(self.run.wanted)
+        self._interrupts.__enter__()
         with self._shown():
-            if not self.distributes:
+            if self.distribution is not None:
+                self.distribution.start()
+                return (yield)
+            if not self.is_worker:
+                self._begin(self.run.wanted)
                 self.run.progress = progress_for(sys.stderr)
-                self.run.__enter__()
-                self._entered = True
+            self.run.__enter__()
+            self._entered = True
             return (yield)
 
-    def _begin(self, wanted: dict[str, Wanted] | Any) -> None:
+    def _begin(self, wanted: Mapping[str, Wanted]) -> None:
+        self.run.wanted, self._begun = wanted, True
         scope = self.settings.scope
         judged = {clause for cases in wanted.values() for clause, defect in cases if defect is None}
         self.run.ledger.write(
@@ -162,10 +178,10 @@ class Acceptance:
             and clause.id not in _looks()
         ]
 
-    def _shown(self) -> LiveProgress | _Nothing:
+    def _shown(self) -> AbstractContextManager[object]:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if self.is_worker or reporter is None:
-            return _Nothing()
+            return nullcontext()
         verbosity = self.config.get_verbosity()
         if verbosity <= 0:
             # Progress says it all; dots and file names between its lines would only tear it apart.
@@ -234,28 +250,76 @@ class Acceptance:
 
     # -- the end ----------------------------------------------------------------------------------------------
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Iterator[None]:
         """Close everything, write the report, and end with the verdict's status."""
-        if self.config.option.collectonly:
+        # Innermost of the wrappers: fixtures are torn down and workers gone when the closing begins, and the
+        # terminal's summary comes after it.
+        self._interrupts.closing()
+        interrupted = bool(self._interrupts.received)
+        if interrupted:
+            self._close(hurriedly=True)
+        if self.distribution is not None:
+            self.distribution.stop_workers()
+        try:
             return (yield)
-        with _signals_wait():
-            if self._entered:
-                self.run.close()
-            if not self.is_worker:
-                self._finish(session, int(exitstatus))
+        except Exception as problem:
+            # A fixture's teardown, of a world that a hurried closing has taken away already.
+            if not interrupted:
+                self.run.ledger.write("harness-error", where="teardown", message=f"{type(problem).__name__}: {problem}")
+            return None
+        finally:
+            self._close(hurriedly=interrupted)
+            if self.is_worker:
+                self.config.workeroutput[SECRETS] = _plain(self.run.secrets.known())  # type: ignore[attr-defined]
+            elif self._begun or self.distribution is not None:
+                self._finish(session, self._outcome(int(exitstatus)))
             self.run.ledger.close()
-        return (yield)
+            if not self.is_worker and not self.run.wanted and self.rendered is None:
+                # Nothing was run (only collected, say): no folder without a report.
+                shutil.rmtree(self.run.folder, ignore_errors=True)
+
+    def pytest_unconfigure(self) -> None:
+        """Signals are others' again."""
+        self._interrupts.__exit__(None, None, None)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self, report: pytest.CollectReport | pytest.TestReport) -> Generator[None, Any, Any]:
+        """Hand new secrets to the controller with each report: a worker that dies later tells none."""
+        data = yield
+        if self.is_worker and data is not None:
+            known = self.run.secrets.known()
+            data[SECRETS], self._secrets_told = _plain(known[self._secrets_told :]), len(known)
+        return data
+
+    def _close(self, *, hurriedly: bool) -> None:
+        if not self._entered:
+            return
+        self._entered = False
+        self.run.close(hurriedly=hurriedly)
+        for entry in self.run.journal.left:
+            if not entry.undo.get("ends_with_run"):
+                self.run.ledger.write("left", kind=entry.kind, name=entry.name, where=entry.where, id="", reason="not undone")
+
+    def _outcome(self, exitstatus: int) -> int:
+        """The status that pytest would end with, as a plain run has it."""
+        if self._interrupts.received:
+            return int(Exit.INTERRUPTED)
+        if self.distribution is None:
+            return exitstatus
+        self.distribution.finish(interrupted=exitstatus == Exit.INTERRUPTED)
+        if not self._begun:
+            self._begin({})
+        # A failure that ends a distributed run (-x) is an interruption to xdist.
+        return int(Exit.REJECTED) if self.distribution.stopped_at_failure else exitstatus
 
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         if exitstatus == Exit.INTERRUPTED:
-            self.run.ledger.write("interrupted", signal="SIGINT or SIGTERM")
-        for entry in self.run.journal.left if self._entered else ():
-            if not entry.undo.get("ends_with_run"):
-                self.run.ledger.write("left", kind=entry.kind, name=entry.name, where=entry.where, id="", reason="not undone")
+            self.run.ledger.write("interrupted", signal=self._interrupts.received)
         ended = 0 if exitstatus == Exit.REJECTED else exitstatus
         self.run.ledger.write("run-finished", exit_status=ended)
-        if not self.run.wanted and exitstatus in (Exit.CONFORMANT, Exit.NOTHING):
+        died = self.distribution is not None and self.distribution.lost
+        if not self.run.wanted and not died and exitstatus in (Exit.CONFORMANT, Exit.NOTHING):
             session.exitstatus = Exit.NOTHING
             return
         try:
@@ -285,33 +349,8 @@ class Acceptance:
 _NO_SCENARIO = Text("this build of the suite has no scenario for it yet", "本版本套件尚无对应场景")
 
 
-class _Nothing:
-    def __enter__(self) -> _Nothing:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
-class _signals_wait:  # noqa: N801 - reads like the statement it is
-    """While the block lasts a signal is answered with a line, and changes nothing: the closing must end."""
-
-    def __enter__(self) -> None:
-        self._before = {
-            number: signal.signal(number, self._answer) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _answer(self, number: int, frame: FrameType | None) -> None:
-        os.write(2, b"\nvnode-suite: closing what the run made; this ends by itself\n")
-
-
-def _as_interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM as Ctrl-C: pytest by itself would be gone without closing anything."""
-    raise KeyboardInterrupt
+def _plain(known: list[tuple[str, str]]) -> list[list[str]]:
+    return [list(secret) for secret in known]
 
 
 def _installed() -> bool:

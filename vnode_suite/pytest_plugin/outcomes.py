@@ -39,6 +39,21 @@ def record_outcome(run: Run, case: Case, report: pytest.TestReport, call: pytest
         ]
 
 
+def record_lost(run: Run, case: Case, item: str, worker: str | None) -> None:
+    """Write down an item that was collected and of which nothing was heard: nothing vanishes.
+
+    :param worker: the one that died with it; ``None`` if no worker was left to run it.
+    """
+    if worker:
+        text = Text(f"the worker {worker} died before it was judged", f"工作进程 {worker} 在判定之前终止")
+    else:
+        text = Text("no worker was left to run it", "没有可用的工作进程来运行它")
+    if case.defect is None:
+        _write_result(run, case, item, Status.ERROR, "worker-died", text, needs=None)
+    else:
+        _write_control(run, case, item, "worker-died", text)
+
+
 def _status(run: Run, case: Case, when: str | None, error: BaseException | None, judge: Judge | None) -> str | None:
     if isinstance(error, StepNotReached):
         return Status.COULD_NOT_RUN.value

@@ -281,7 +281,7 @@ def _blocked(report: Report) -> tuple[Blocked, ...]:
     )
 
 
-#: Lane and words of the steps of connecting a VNode; another step stands in the suite's lane under its own name.
+#: Lane and words of the steps of connecting a VNode; another one stands in the suite's lane by its own name.
 _STEPS: dict[str, tuple[str, Text]] = {
     "identity": ("cluster", Text("identity and its rights made", "身份与权限已建立")),
     "kubeconfig": ("suite", Text("kubeconfig generated", "kubeconfig 已生成")),
@@ -289,6 +289,7 @@ _STEPS: dict[str, tuple[str, Text]] = {
     "preconditions": ("network", Text("preconditions of the call looked at", "已检查创建前提")),
     "exclusion": ("cluster", Text("kube-proxy kept off VNodes", "已对 VNode 排除 kube-proxy")),
     "vnode": ("cloud", Text("VNode created", "VNode 已创建")),
+    "certificate": ("cluster", Text("client certificate issued", "客户端证书已签发")),
     "node": ("cluster", Text("Node registered", "节点已注册")),
     "ready": ("cluster", Text("Node is Ready", "节点就绪")),
     "pod": ("cluster", Text("Pod runs on it", "Pod 已在其上运行")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,7 +58,7 @@ def reapplied(subject: Subject) -> Observation[Reapplied]:
         {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]},
         {"matchExpressions": [{"key": "vnode-suite/elsewhere", "operator": "Exists"}]},
     ]
-    name = f"vnode-suite-{cell.run.id}-terms-{subject.cell.cell.identity.value}"
+    name = f"vnode-suite-{cell.run.id}-terms-{secrets.token_hex(3)}"
     body = kube_proxy(name)
     body["metadata"]["labels"] = {**body["metadata"]["labels"], **cell.naming.labels}
     # Nowhere to run: only its terms are looked at.

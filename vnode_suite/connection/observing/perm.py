@@ -6,7 +6,7 @@ import secrets
 
 from vnode_suite.access.rights import CERTIFICATES_GROUP
 from vnode_suite.checks.perm import Exercised, Rights, Sweep
-from vnode_suite.clusters.kube import AccessRequest
+from vnode_suite.clusters.kube import AccessRequest, KubeClient
 from vnode_suite.connection.subject import Subject
 from vnode_suite.data.minimums import minimum_rules
 from vnode_suite.model import Identity, Observation
@@ -121,9 +121,13 @@ def sweep(subject: Subject) -> Observation[Sweep]:
     granted += [AccessRequest(verb, what) for what in ("pods", "persistentvolumeclaims") for verb in ("update", "patch")]
     if subject.world.version.facts.endpoints_right_needed:
         granted += [AccessRequest(verb, "endpoints") for verb in ("create", "update")]
+    everyone = ["system:authenticated"]
+    if subject.identity_kind is Identity.SERVICEACCOUNT:
+        everyone += ["system:serviceaccounts", "system:serviceaccounts:kube-system"]
     questions = subject.world.questions(_NAMESPACES)
-    everyone = subject.world.everyones_rights(_NAMESPACES, serviceaccount=subject.identity_kind is Identity.SERVICEACCOUNT)
-    return rights.sweep(kube, questions, user=user, groups=groups, granted=granted, everyone=everyone)
+    return rights.sweep(
+        kube, subject.client(), questions, user=user, groups=groups, granted=granted, everyone=everyone
+    )
 
 
 def token_sweep(subject: Subject) -> Observation[Sweep]:
@@ -132,14 +136,16 @@ def token_sweep(subject: Subject) -> Observation[Sweep]:
     verbs = ("create", "get", "list", "watch")
     granted = [AccessRequest(verb, "certificatesigningrequests", CERTIFICATES_GROUP) for verb in verbs]
     granted.append(AccessRequest("create", "certificatesigningrequests", CERTIFICATES_GROUP, "nodeclient"))
-    return rights.sweep(
-        subject.world.kube,
-        subject.world.questions(_NAMESPACES),
-        user=generated.username,
-        groups=(*generated.groups, "system:authenticated"),
-        granted=granted,
-        everyone=subject.world.everyones_rights(_NAMESPACES, serviceaccount=False),
-    )
+    with KubeClient.from_kubeconfig_text(generated.kubeconfig.reveal()) as client:
+        return rights.sweep(
+            subject.world.kube,
+            client,
+            subject.world.questions(_NAMESPACES),
+            user=generated.username,
+            groups=(*generated.groups, "system:authenticated"),
+            granted=granted,
+            everyone=["system:authenticated"],
+        )
 
 
 def opened(subject: Subject) -> Observation[Rights]:

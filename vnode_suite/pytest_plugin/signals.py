@@ -1,0 +1,62 @@
+"""Signals during a run: the first one ends it in order, and no later one cuts the closing short.
+
+pytest answers SIGINT alone, and each one anew: SIGTERM would end it with nothing closed and no report, and a
+second Ctrl-C (tox sends one on its own account) would end the closing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+
+#: What a person, tox, a CI runner and a closed terminal send.
+HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SAID = b"\nvnode-suite: closing what the run made; this ends by itself\n"
+
+
+class Interrupts:
+    """Turns the first signal into :class:`KeyboardInterrupt`; a context manager.
+
+    :param quiet: say nothing; for workers, whose controller has said it.
+    :ivar received: name of the first signal, such as ``SIGTERM``; empty while there was none.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.received = ""
+        self._quiet = quiet
+        self._closing = False
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> Interrupts:
+        # Only a main thread may; a run elsewhere is interrupted by whoever started that thread.
+        if threading.current_thread() is threading.main_thread():
+            for number in HEEDED:
+                before = signal.getsignal(number)
+                # nohup and a shell's background jobs ask for a signal to be ignored; SIGINT is pytest's own to
+                # answer, and ignored in background jobs only.
+                if before is not signal.SIG_IGN:
+                    self._before[number] = before
+                    signal.signal(number, self._answer)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)  # type: ignore[arg-type]
+        self._before.clear()
+
+    def closing(self) -> None:
+        """From now on a signal is written down and answered with a line, and changes nothing."""
+        self._closing = True
+
+    def _answer(self, number: int, frame: FrameType | None) -> None:
+        again = bool(self.received) or self._closing
+        self.received = self.received or signal.Signals(number).name
+        if not again:
+            raise KeyboardInterrupt(self.received)
+        if not self._quiet:
+            # No buffered stream: the signal may have come while one was being written.
+            os.write(2, _SAID)
