@@ -16,8 +16,9 @@ class Generation:
     #: Empty where it succeeded; else a slug, and the words of what refused it.
     problem: str = ""
     detail: str = ""
-    #: Rights beyond the usual that were granted (1.13: endpoints).
+    #: Rights beyond the usual that were given and are granted now (1.13: endpoints), and whether they must be.
     extra: tuple[str, ...] = ()
+    extra_needed: bool = False
 
 
 def _generated(generation: Generation) -> Judgement:
@@ -25,6 +26,9 @@ def _generated(generation: Generation) -> Judgement:
         f"a {generation.mode} kubeconfig is generated", f"生成 {generation.mode} 方式的 kubeconfig"
     )
     if not generation.problem:
+        if generation.extra_needed and not generation.extra:
+            wanted = Text("the rights on endpoints are granted as well", "同时授予 endpoints 权限")
+            return fails("extra-rights-not-granted", wanted, Text("they are not", "未授予"))
         extra = f", with {', '.join(generation.extra)}" if generation.extra else ""
         extra_zh = f",并授予 {'、'.join(generation.extra)}" if generation.extra else ""
         return holds(expected, Text(f"generated{extra}", f"已生成{extra_zh}"))
@@ -40,11 +44,7 @@ def bootstrap_kubeconfig_is_generated(generation: Generation) -> Judgement:
 @check("KCFG-02")
 def bootstrap_kubeconfig_is_generated_with_extra_rights(generation: Generation) -> Judgement:
     """On 1.13 a bootstrap kubeconfig can be generated with the extra rights on endpoints."""
-    judgement = _generated(generation)
-    if judgement.holds and not generation.extra:
-        expected = Text("the rights on endpoints are granted as well", "同时授予 endpoints 权限")
-        return fails("extra-rights-not-granted", expected, Text("they are not", "未授予"))
-    return judgement
+    return _generated(generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def approver_refuses_improper_requests(improper: Improper) -> Judgement:
 
 @check("KCFG-05")
 def serviceaccount_kubeconfig_is_generated(generation: Generation) -> Judgement:
-    """A ServiceAccount kubeconfig can be generated."""
+    """A ServiceAccount kubeconfig can be generated (on 1.13 with the extra rights on endpoints)."""
     return _generated(generation)
 
 

@@ -30,7 +30,11 @@ def region_is_served(region: RegionServed) -> Judgement:
     if region.region in region.served:
         return holds(expected, Text("it is listed", "已列出"))
     few = ", ".join(region.served[:5]) or "-"
-    return fails("region-not-served", expected, Text(f"it lists {len(region.served)}: {few}...", f"列出 {len(region.served)} 个:{few}……"))
+    return fails(
+        "region-not-served",
+        expected,
+        Text(f"it lists {len(region.served)}: {few}...", f"列出 {len(region.served)} 个:{few}……"),
+    )
 
 
 @check("PARAM-02")
@@ -61,7 +65,11 @@ def vswitches_lie_in_one_vpc(membership: Membership) -> Judgement:
     vpcs = {vpc for _, vpc in membership.vswitches}
     if "" in vpcs:
         return fails("vswitch-not-found", expected, Text(said, said))
-    return holds(expected, Text(said, said)) if len(vpcs) == 1 else fails("several-vpcs", expected, Text(said, said))
+    return (
+        holds(expected, Text(said, said))
+        if len(vpcs) == 1
+        else fails("several-vpcs", expected, Text(said, said))
+    )
 
 
 @check("PARAM-04")
@@ -71,7 +79,11 @@ def group_lies_in_the_same_vpc(membership: Membership) -> Judgement:
     where = ", ".join(sorted(vpcs))
     expected = Text(f"{membership.group} in {where}", f"{membership.group} 位于 {where}")
     actual = Text(f"it is in {membership.group_vpc or 'no VPC'}", f"位于 {membership.group_vpc or '无'}")
-    return holds(expected, actual) if {membership.group_vpc} == vpcs else fails("group-in-other-vpc", expected, actual)
+    return (
+        holds(expected, actual)
+        if {membership.group_vpc} == vpcs
+        else fails("group-in-other-vpc", expected, actual)
+    )
 
 
 @check("PARAM-05")
@@ -79,7 +91,9 @@ def group_is_of_the_enterprise_type(group_type: str) -> Judgement:
     """The security group is of the enterprise (advanced) type."""
     expected = Text("an enterprise (advanced) security group", "企业级安全组")
     actual = Text(f"its type is {group_type or 'unknown'}", f"类型为 {group_type or '未知'}")
-    return holds(expected, actual) if group_type == "enterprise" else fails("group-is-basic", expected, actual)
+    return (
+        holds(expected, actual) if group_type == "enterprise" else fails("group-is-basic", expected, actual)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +124,28 @@ class Inbound:
 @check("PARAM-06")
 def vpc_may_reach_every_port(inbound: Inbound) -> Judgement:
     """Every block of the VPC may reach ports 1 to 65535, TCP and UDP."""
-    expected = Text(f"inbound TCP and UDP 1/65535 from {', '.join(inbound.sources)}", f"入方向允许 {', '.join(inbound.sources)} 访问 TCP 与 UDP 1/65535")
+    expected = Text(
+        f"inbound TCP and UDP 1/65535 from {', '.join(inbound.sources)}",
+        f"入方向允许 {', '.join(inbound.sources)} 访问 TCP 与 UDP 1/65535",
+    )
     return _admitted(inbound, [(p, ALL_PORTS) for p in ("TCP", "UDP")], "vpc-traffic-dropped", expected)
 
 
 @check("PARAM-07")
 def api_servers_may_reach_the_vnode_ports(inbound: Inbound) -> Judgement:
     """Every API server address may reach TCP 10250 and 10255."""
-    expected = Text(f"inbound TCP 10250 and 10255 from {', '.join(inbound.sources)}", f"入方向允许 {', '.join(inbound.sources)} 访问 TCP 10250 与 10255")
-    return _admitted(inbound, [("TCP", (port, port)) for port in VNODE_PORTS], "api-server-not-admitted", expected)
+    expected = Text(
+        f"inbound TCP 10250 and 10255 from {', '.join(inbound.sources)}",
+        f"入方向允许 {', '.join(inbound.sources)} 访问 TCP 10250 与 10255",
+    )
+    return _admitted(
+        inbound, [("TCP", (port, port)) for port in VNODE_PORTS], "api-server-not-admitted", expected
+    )
 
 
-def _admitted(inbound: Inbound, wanted: Sequence[tuple[str, tuple[int, int]]], reason: str, expected: Text) -> Judgement:
+def _admitted(
+    inbound: Inbound, wanted: Sequence[tuple[str, tuple[int, int]]], reason: str, expected: Text
+) -> Judgement:
     note = f" ({inbound.unread} rules with lists or groups were not looked into)" if inbound.unread else ""
     if not inbound.sources:
         return fails("no-source", expected, Text("no source address is known", "没有已知的源地址"))
@@ -135,14 +159,27 @@ def _admitted(inbound: Inbound, wanted: Sequence[tuple[str, tuple[int, int]]], r
     return holds(expected, Text(f"every winning rule accepts{note}", f"生效规则均为允许{note}"))
 
 
-def first_refused(rules: Iterable[Rule], protocol: str, ports: tuple[int, int], source: str) -> tuple[int, str] | None:
+def first_refused(
+    rules: Iterable[Rule], protocol: str, ports: tuple[int, int], source: str
+) -> tuple[int, str] | None:
     """The first port of *ports* that *source* may not reach in full, and why; ``None`` if all are open.
 
     Ports are looked at by interval: between two ends of rules the winning rule cannot change. Within a source
     block the addresses are split where a rule's own block begins or ends.
     """
     applying = [rule for rule in rules if rule.protocol in (protocol, "ALL")]
-    starts = sorted({ports[0], *(p for r in applying if r.ports for p in (r.ports[0], r.ports[1] + 1) if ports[0] < p <= ports[1])})
+    starts = sorted(
+        {
+            ports[0],
+            *(
+                p
+                for r in applying
+                if r.ports
+                for p in (r.ports[0], r.ports[1] + 1)
+                if ports[0] < p <= ports[1]
+            ),
+        }
+    )
     for block in _pieces(ipaddress.ip_network(source, strict=False), [r.peer for r in applying]):
         for port in starts:
             winner = _winner(applying, port, block)
@@ -190,4 +227,6 @@ def vswitches_have_free_addresses(free: tuple[tuple[str, int], ...]) -> Judgemen
     """Free addresses of each vSwitch: said, not judged."""
     said = ", ".join(f"{name}: {count}" for name, count in free)
     reason = "no-free-address" if any(count == 0 for _, count in free) else "reported"
-    return reports(Text("free addresses in every vSwitch", "每个交换机均有可用地址"), Text(said, said), reason)
+    return reports(
+        Text("free addresses in every vSwitch", "每个交换机均有可用地址"), Text(said, said), reason
+    )

@@ -11,9 +11,13 @@ _HERE = "vnode_suite.cli"
 VERBS = {
     "run": Verb(f"{_HERE}.run:run", "Accept VNodes, as pytest --region REGION does."),
     "clauses": Verb(f"{_HERE}.catalogue:clauses", "List the clauses that are judged."),
-    "explain": Verb(f"{_HERE}.catalogue:explain", "Explain a clause: what it asks, how it is seen, what to do."),
+    "explain": Verb(
+        f"{_HERE}.catalogue:explain", "Explain a clause: what it asks, how it is seen, what to do."
+    ),
     "defects": Verb(f"{_HERE}.catalogue:defects", "List the defects that a run can be made to find."),
-    "versions": Verb(f"{_HERE}.catalogue:versions", "List the Kubernetes versions, and what is there to run them."),
+    "versions": Verb(
+        f"{_HERE}.catalogue:versions", "List the Kubernetes versions, and what is there to run them."
+    ),
     "diagnose": Verb(f"{_HERE}.diagnose:diagnose", "Name the cause that a VNode's events tell of."),
     "kubeconfig": Verb(f"{_HERE}.kubeconfig:kubeconfig", "Make the kubeconfig that a VNode is handed."),
     "ram-policy": Verb(f"{_HERE}.ram_policy:ram_policy", "Print the RAM policy that a live run needs."),
@@ -46,7 +50,7 @@ def _print_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> 
     epilog=examples(
         "vnode-suite run --region cn-shanghai",
         "vnode-suite explain DS-02",
-        "vnode-suite diagnose 'dial tcp: lookup api.example on 100.100.2.136:53: no such host'",
+        "vnode-suite diagnose 'Get \"https://10.0.0.1:6443/version\": dial tcp 10.0.0.1:6443: i/o timeout'",
     ),
 )
 @click.option(

@@ -5,6 +5,7 @@ Nothing but click is imported here at the top: help and completion must come at 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import signal
@@ -85,13 +86,21 @@ class VerbGroup(click.Group):
         ]
         return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
-    def main(self, *args: Any, **options: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run, and exit with the status that says how it went."""
-        options.setdefault("prog_name", PROGRAM)
-        options.setdefault("complete_var", COMPLETE_VARIABLE)
-        if not options.pop("standalone_mode", True):
-            return super().main(*args, standalone_mode=False, **options)
-        sys.exit(_status(lambda: super(VerbGroup, self).main(*args, standalone_mode=False, **options)))
+        run = functools.partial(
+            super().main, args, prog_name or PROGRAM, complete_var or COMPLETE_VARIABLE, False, **extra
+        )
+        if not standalone_mode:
+            return run()
+        sys.exit(_status(run))
 
 
 def _status(act: Callable[[], Any]) -> int:
@@ -167,6 +176,9 @@ def _sigterm_interrupts() -> Iterator[None]:
     """SIGTERM is answered as Ctrl-C is: everything that was begun is undone."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        # timeout(1) and service managers signal a process and then its group: the second must not cut the
+        # undoing short that the first began.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -174,6 +186,17 @@ def _sigterm_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """While the block lasts Ctrl-C and SIGTERM change nothing: what is being undone must be undone."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def say_error(text: str) -> None:

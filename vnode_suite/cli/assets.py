@@ -19,6 +19,7 @@ from vnode_suite.cli.app import (
 )
 
 if TYPE_CHECKING:
+    from vnode_suite.clusters.local.sources import Source
     from vnode_suite.clusters.local.store import StoreEntry
     from vnode_suite.data.versions import KubernetesVersion
 
@@ -100,7 +101,7 @@ def fetch(wanted: tuple[str, ...], revision: str) -> None:
 
     store, versions = Store.default(), _asked(wanted, revision)
     # Not the user's own folder: what it holds is not in the store.
-    sources = [StoredPrograms(store), ReleaseDownload(store), ModuleBuilds(store)]
+    sources: list[Source] = [StoredPrograms(store), ReleaseDownload(store), ModuleBuilds(store)]
     missing = []
     for number, version in enumerate(versions, start=1):
         say(f"Kubernetes {version} ({number} of {len(versions)})")

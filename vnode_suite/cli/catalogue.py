@@ -299,7 +299,9 @@ def version_row(version: KubernetesVersion, store: Store) -> dict[str, Any]:
     for entry in store.entries():
         there.setdefault(entry.version, set()).add(entry.component)
     whole = [
-        patch for patch in store.versions() if allows(version, patch) and there.get(patch, set()) >= {*KUBERNETES_COMPONENTS}
+        patch
+        for patch in store.versions()
+        if allows(version, patch) and there.get(patch, set()) >= {*KUBERNETES_COMPONENTS}
     ]
     return {
         "minor": version.minor,

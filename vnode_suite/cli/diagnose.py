@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=examples(
-        "vnode-suite diagnose 'dial tcp: lookup api.example on 100.100.2.136:53: no such host'",
+        "vnode-suite diagnose 'Get \"https://10.0.0.1:6443/version\": dial tcp 10.0.0.1:6443: i/o timeout'",
         "aliyun eci DescribeVirtualNodes --RegionId cn-shanghai | vnode-suite diagnose --json",
         "vnode-suite diagnose --live vnd-bp1abcdefghijklmnop --region cn-shanghai",
         "vnode-suite diagnose --kubeconfig vnode-config - < events.txt",
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "--live",
     "virtual_node_id",
     metavar="VNODE_ID",
-    help="Ask the ECI API for this VNode's events; needs credentials (ALIBABA_CLOUD_ACCESS_KEY_ID ... or a profile).",
+    help="Ask the ECI API for this VNode's events; needs credentials of Alibaba Cloud's default chain.",
 )
 @click.option(
     "--region",
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     shell_complete=completing(region_names),
     help="Region of --live.",
 )
-@click.option("--endpoint", metavar="URL", help="Where --live asks, instead of the region's own: an emulator.")
+@click.option(
+    "--endpoint", metavar="URL", help="Where --live asks, instead of the region's own: an emulator."
+)
 @click.option(
     "--kubeconfig",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import click
 
-from vnode_suite.cli.app import completing, examples, say
+from vnode_suite.cli.app import completing, examples, say, signals_wait
 from vnode_suite.cli.ram_policy import region_names
 
 #: It removes its network when it ends, which takes a second or two.
@@ -30,17 +30,53 @@ _END_SECONDS = 15.0
         "vnode-suite emulator --json --access-key-id LTAIexample --access-key-secret example",
     )
 )
-@click.option("--json", "as_json", is_flag=True, help="When it is ready, print one line of JSON and nothing else.")
-@click.option("--listen", metavar="HOST:PORT", default="127.0.0.1:0", help="Where it listens; default: a free port of loopback.")
-@click.option("--region", metavar="REGION", default="cn-hangzhou", show_default=True, shell_complete=completing(region_names), help="Region that it serves.")
-@click.option("--access-key-id", metavar="ID", help="Access key that it accepts; made up where none is given.")
-@click.option("--access-key-secret", metavar="SECRET", help="Its secret. For this emulator only: never a real one.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="When it is ready, print one line of JSON and nothing else."
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:0",
+    help="Where it listens; default: a free port of loopback.",
+)
+@click.option(
+    "--region",
+    metavar="REGION",
+    default="cn-hangzhou",
+    show_default=True,
+    shell_complete=completing(region_names),
+    help="Region that it serves.",
+)
+@click.option(
+    "--access-key-id", metavar="ID", help="Access key that it accepts; made up where none is given."
+)
+@click.option(
+    "--access-key-secret", metavar="SECRET", help="Its secret. For this emulator only: never a real one."
+)
 @click.option("--account-id", metavar="ID", help="Account that the access key belongs to.")
-@click.option("--no-simulator", is_flag=True, help="The API alone: no VNode is started, none joins a cluster.")
-@click.option("--network", type=click.Choice(["auto", "namespaces", "loopback"]), default="auto", show_default=True, help="Where the VNodes live: network namespaces need root.")
-@click.option("--faults", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML file of faults to answer with.")
-@click.option("--state-file", type=click.Path(dir_okay=False, path_type=Path), help="Keeps what exists over a restart; holds the kubeconfigs.")
-@click.option("--tls", is_flag=True, help="Serve HTTPS, with a certificate made for it; its CA is in the line of JSON.")
+@click.option(
+    "--no-simulator", is_flag=True, help="The API alone: no VNode is started, none joins a cluster."
+)
+@click.option(
+    "--network",
+    type=click.Choice(["auto", "namespaces", "loopback"]),
+    default="auto",
+    show_default=True,
+    help="Where the VNodes live: network namespaces need root.",
+)
+@click.option(
+    "--faults",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file of faults to answer with.",
+)
+@click.option(
+    "--state-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keeps what exists over a restart; holds the kubeconfigs.",
+)
+@click.option(
+    "--tls", is_flag=True, help="Serve HTTPS, with a certificate made for it; its CA is in the line of JSON."
+)
 @click.option("--admin", is_flag=True, help="Open the admin port too: state, faults, probes.")
 def emulator(as_json: bool, **given: Any) -> None:
     """Serve the ECI API with simulated VNodes behind it, until Ctrl-C or SIGTERM, which end it with 0.
@@ -51,6 +87,7 @@ def emulator(as_json: bool, **given: Any) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="vnode-suite-emulator-") as folder:
         process, errors = _start(_configuration(given), Path(folder))
+        ready = False
         try:
             line = process.stdout.readline() if process.stdout else ""
             (Path(folder) / "config.json").unlink()
@@ -58,12 +95,14 @@ def emulator(as_json: bool, **given: Any) -> None:
                 _refused(process, errors)
             errors.pass_on()
             _tell(line, as_json, made_up=not given["access_key_secret"])
+            ready = True
             process.wait()
         except KeyboardInterrupt:
-            if not as_json:
-                say("ending: its VNodes and its network go with it")
+            if not ready:
+                raise
         finally:
-            _end(process)
+            with signals_wait():
+                _end(process)
     if process.returncode:
         from vnode_suite.core.errors import CloudError
 
@@ -132,7 +171,9 @@ def _start(configuration: dict[str, Any], folder: Path) -> tuple[subprocess.Pope
     from vnode_suite.core.modules import command, environment
 
     file = folder / "config.json"
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as config:
+    with os.fdopen(
+        os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+    ) as config:
         json.dump(configuration, config)
     process = subprocess.Popen(
         command("vnode_suite.simulated", "--config", str(file)),
@@ -168,7 +209,9 @@ def _tell(line: str, as_json: bool, *, made_up: bool) -> None:
     click.echo(f"the ECI API of {ready.region} is at {ready.endpoint}")
     if made_up:
         # It opens nothing but this emulator, and nobody could use it without being told.
-        click.echo(f"access key {ready.access_key_id}, secret {ready.access_key_secret}, account {ready.account_id}")
+        click.echo(
+            f"access key {ready.access_key_id}, secret {ready.access_key_secret}, account {ready.account_id}"
+        )
     else:
         click.echo(f"access key {ready.access_key_id}, account {ready.account_id}")
     click.echo(f"VPC {ready.vpc_id} ({ready.vpc_cidr}), vSwitches {', '.join(ready.vswitch_ids)}")
@@ -181,7 +224,7 @@ def _tell(line: str, as_json: bool, *, made_up: bool) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Let it end by itself; a second interruption must not leave its network behind."""
+    """Let it end by itself, as it then removes its network."""
     if process.stdin is not None:
         with suppress(OSError):
             process.stdin.close()

@@ -24,7 +24,9 @@ def region_names() -> Iterable[str]:
         "vnode-suite ram-policy --explain",
     ),
 )
-@click.option("--region", metavar="REGION", shell_complete=completing(region_names), help="Only in this region.")
+@click.option(
+    "--region", metavar="REGION", shell_complete=completing(region_names), help="Only in this region."
+)
 @click.option("--account", metavar="ID", default="*", help="Only in this account.")
 @click.option(
     "--read-only",

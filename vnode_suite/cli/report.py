@@ -54,7 +54,9 @@ def show(run: Path, lang: Language, as_json: bool) -> None:
 )
 @click.argument("run", type=_RUN, default=_NEWEST)
 @click.option("--into", type=_RUN, help="Folder to write to, instead of the run's own.")
-@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language that it opens in; the run's own by default.")
+@click.option(
+    "--lang", type=click.Choice(["en", "zh"]), help="Language that it opens in; the run's own by default."
+)
 def render(run: Path, into: Path | None, lang: Language | None) -> int:
     """Write the reports of RUN anew from its ledger: also of a run that was killed."""
     from vnode_suite.data.catalogue import load_catalogue

@@ -69,7 +69,9 @@ class CellRun:
 
     def twin(self, defect: Defect) -> Subject:
         """The twin that has *defect*; whatever the defect does not touch it shares with the VNode under test."""
-        return self._subject(defect.name, Subject(self, defect.name, frozenset({defect.name}), sound=self.sound))
+        return self._subject(
+            defect.name, Subject(self, defect.name, frozenset({defect.name}), sound=self.sound)
+        )
 
     def provoked(self, cause: str) -> Subject:
         """A VNode that is made to fail on purpose, to see what it says of itself."""
@@ -126,7 +128,7 @@ class CellRun:
             for subject in self.subjects:
                 subject.close()
             self.release()
-        stop_approver(self)
+        stop_approver(self, at_once=hurriedly)
         self.run.ledger.write("cell-finished", cell=self.cell.id)
 
     def keep_until_closed(self, owned: AbstractContextManager[object]) -> None:
@@ -139,7 +141,14 @@ class CellRun:
         self._stack.close()
 
     def announce(
-        self, subject: str, step: str, state: str, *, reason: str = "", detail: Text | None = None, seconds: float = 0.0
+        self,
+        subject: str,
+        step: str,
+        state: str,
+        *,
+        reason: str = "",
+        detail: Text | None = None,
+        seconds: float = 0.0,
     ) -> None:
         """Write a step's start or end to the ledger."""
         self.run.ledger.write(

@@ -51,7 +51,9 @@ class Closed:
         """Instances of the subject's VNodes: all that there were, and those that are still there."""
         mine = set(self.vnodes_of(subject))
         made = tuple(i for i, vnode in self.instances.items() if vnode in mine)
-        left = tuple(i["id"] for i in subject.world.cloud.state()["instances"] if i["virtual_node_id"] in mine)
+        left = tuple(
+            i["id"] for i in subject.world.cloud.state()["instances"] if i["virtual_node_id"] in mine
+        )
         return made, left
 
 
@@ -79,7 +81,9 @@ def _close(world: World) -> Closed:
     for cell in cells:
         objects |= dict.fromkeys(_pods(cell), cell.cell.id)
         _delete_pods(cell)
-    closable = [s for cell in cells for s in cell.subjects if not s.has("delete-keeps-vnode", "instance-left")]
+    closable = [
+        s for cell in cells for s in cell.subjects if not s.has("delete-keeps-vnode", "instance-left")
+    ]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="closing") as pool:
         list(pool.map(_delete_vnode, closable))
         for cell in cells:
@@ -108,7 +112,11 @@ def close_twin(subject: Subject) -> Closed:
 
 def _instances(cell: CellRun) -> dict[str, str]:
     """Instance ids that VNodes wrote on the run's Pods, each with its VNode's id."""
-    ids = {s.node_name: o.product.id for s in cell.subjects if (o := s.steps.known("vnode")) and o.product and s.node_name}
+    ids = {
+        s.node_name: o.product.id
+        for s in cell.subjects
+        if (o := s.steps.known("vnode")) and o.product and s.node_name
+    }
     pods = cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell))
     return {
         instance: ids[pod["spec"]["nodeName"]]
@@ -132,12 +140,16 @@ def _delete_vnode(subject: Subject) -> None:
     try:
         gone = subject.delete_vnode()
     except (EciError, SuiteError) as problem:
-        cell.run.ledger.write("harness-error", where=f"deleting the VNode of {subject.name}", message=str(problem))
+        cell.run.ledger.write(
+            "harness-error", where=f"deleting the VNode of {subject.name}", message=str(problem)
+        )
         return
     if gone and subject.journal_entry is not None:
         entry, subject.journal_entry = subject.journal_entry, None
         entry.undone()
-        cell.run.ledger.write("deleted", cell=cell.cell.id, kind="VirtualNode", name=entry.name, where="cloud", id="")
+        cell.run.ledger.write(
+            "deleted", cell=cell.cell.id, kind="VirtualNode", name=entry.name, where="cloud", id=""
+        )
 
 
 def _selector(cell: CellRun) -> str:
@@ -147,7 +159,11 @@ def _selector(cell: CellRun) -> str:
 def _pods(cell: CellRun) -> list[str]:
     nodes = {subject.node_name for subject in cell.subjects if subject.node_name}
     pods = cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell))
-    return [f"Pod {p['metadata']['name']}" for p in pods if p["spec"].get("nodeName") in nodes or not p["spec"].get("nodeName")]
+    return [
+        f"Pod {p['metadata']['name']}"
+        for p in pods
+        if p["spec"].get("nodeName") in nodes or not p["spec"].get("nodeName")
+    ]
 
 
 def _delete_pods(cell: CellRun) -> None:
@@ -167,7 +183,10 @@ def _delete_pod(cell: CellRun, name: str, *, wait: bool = True) -> None:
     _delete(cell, path)
     if wait:
         cell.world.kube.wait_for(
-            path, lambda found: found is None, deadline_seconds=cell.seconds("pod-gone"), what=f"{name} to be gone"
+            path,
+            lambda found: found is None,
+            deadline_seconds=cell.seconds("pod-gone"),
+            what=f"{name} to be gone",
         )
     _undone(cell, "Pod", name)
 
@@ -228,7 +247,10 @@ def _remove_node(cell: CellRun, name: str) -> None:
         with suppress(KubeError):
             kube.delete(f"/apis/coordination.k8s.io/{group}/namespaces/kube-node-lease/leases/{name}")
     kube.wait_for(
-        f"/api/v1/nodes/{name}", lambda found: found is None, deadline_seconds=cell.seconds("objects-gone"), what=f"{name} to be gone"
+        f"/api/v1/nodes/{name}",
+        lambda found: found is None,
+        deadline_seconds=cell.seconds("objects-gone"),
+        what=f"{name} to be gone",
     )
 
 
@@ -253,7 +275,11 @@ def leftovers(subject: Subject) -> tuple[str, ...]:
             meta = item["metadata"]
             labels = meta.get("labels") or {}
             mine = labels.get("vnode-suite/cell") == cell.cell.id
-            new_node = kind == "Node" and meta["uid"] not in world.before.objects and _not_anothers(cell, meta["name"])
+            new_node = (
+                kind == "Node"
+                and meta["uid"] not in world.before.objects
+                and _not_anothers(cell, meta["name"])
+            )
             if (mine or new_node) and not meta.get("deletionTimestamp"):
                 found.append(f"{kind} {meta['name']}")
     found += [f"CertificateSigningRequest {c['metadata']['name']}" for c in _requests(cell)]
@@ -287,7 +313,9 @@ def unlabelled_node(subject: Subject) -> Iterator[tuple[str, ...]]:
         yield ()
         return
     name = f"{subject.world.cloud.region}.vnd-left-by-{subject.cell.run.id}-{subject.identity_kind.value}"
-    subject.world.kube.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    subject.world.kube.create(
+        "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+    )
     try:
         yield (f"Node {name}",)
     finally:

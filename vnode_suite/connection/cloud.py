@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REAL_CLIENT_TIMEOUT = 32.0
 SIMULATED_CLIENT_TIMEOUT = 2.0
 #: A kubelet renews every 10 s; the simulated VNode does in step with the shortened node-monitor grace.
-SIMULATED_HEARTBEAT = 1.5
+SIMULATED_HEARTBEAT = 2.0
 SIMULATED_RETRY = 0.5
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 5.0
@@ -101,7 +101,9 @@ class CloudSide:
             timeout=_ADMIN_SECONDS,
         )
         if answer.status_code >= 400:
-            raise CloudError(f"the emulator refused {method} {path}", found=f"{answer.status_code} {answer.text[:200]}")
+            raise CloudError(
+                f"the emulator refused {method} {path}", found=f"{answer.status_code} {answer.text[:200]}"
+            )
         return dict(answer.json())
 
 
@@ -128,7 +130,10 @@ def open_cloud(run: Run, version: str) -> Iterator[CloudSide]:
         encoding="utf-8",
     )
     network = run.journal.intend(
-        "network", f"{BRIDGE_PREFIX}{network_id}", {"action": "remove-network", "run": network_id}, where="local"
+        "network",
+        f"{BRIDGE_PREFIX}{network_id}",
+        {"action": "remove-network", "run": network_id},
+        where="local",
     )
     process = run.supervisor.start(
         name,

@@ -28,7 +28,9 @@ def create_request(subject: Subject) -> CreateRequest:
     tags = {RUN_TAG: cell.run.id, **dict(given.tags)}
     simulated = subject.defects_at("vnode", "eci")
     if simulated:
-        tags[DEFECT_TAG] = ",".join(sorted(simulated | {_TOGETHER_WITH[d] for d in simulated & _TOGETHER_WITH.keys()}))
+        tags[DEFECT_TAG] = ",".join(
+            sorted(simulated | {_TOGETHER_WITH[d] for d in simulated & _TOGETHER_WITH.keys()})
+        )
     bootstrap = cell.cell.identity is Identity.BOOTSTRAP
     return CreateRequest(
         vswitch_ids=given.vswitches or tuple(cloud.vswitches)[:1],
@@ -74,14 +76,18 @@ def create(subject: Subject) -> Created:
         raise
     entry.done(id=virtual_node_id)
     subject.journal_entry = entry
-    cell.run.ledger.write("created", cell=cell.cell.id, kind="VirtualNode", name=request.name, where="cloud", id=virtual_node_id)
+    cell.run.ledger.write(
+        "created", cell=cell.cell.id, kind="VirtualNode", name=request.name, where="cloud", id=virtual_node_id
+    )
     cell.run.ledger.write(
         "timeline",
         cell=cell.cell.id,
         subject=subject.name,
         lane="cloud",
         clock="runner",
-        text=Text(f"CreateVirtualNode answered {virtual_node_id}", f"CreateVirtualNode 返回 {virtual_node_id}"),
+        text=Text(
+            f"CreateVirtualNode answered {virtual_node_id}", f"CreateVirtualNode 返回 {virtual_node_id}"
+        ),
         severity="normal",
     )
     return Created(VirtualNodeId(virtual_node_id), request, called_at, before)

@@ -67,13 +67,19 @@ class TlsDouble:
     def _handshake(self, plain: socket.socket) -> None:
         plain.settimeout(_HANDSHAKE_SECONDS)
         # Clients are meant to refuse this certificate, each in its own way.
-        with contextlib.suppress(OSError), plain, self._context.wrap_socket(plain, server_side=True) as secure:
+        with (
+            contextlib.suppress(OSError),
+            plain,
+            self._context.wrap_socket(plain, server_side=True) as secure,
+        ):
             secure.recv(1)
 
     def __enter__(self) -> TlsDouble:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -9,7 +9,18 @@ if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
 
 #: Clauses of the VNode under test whose observation is mostly waiting.
-_SLOW = ("NODE-02", "EVENT-01", "EVENT-02", "EVENT-03", "EVENT-04", "PORT-01", "PORT-02", "SCHED-01", "SCHED-02", "SCHED-04")
+_SLOW = (
+    "NODE-02",
+    "EVENT-01",
+    "EVENT-02",
+    "EVENT-03",
+    "EVENT-04",
+    "PORT-01",
+    "PORT-02",
+    "SCHED-01",
+    "SCHED-02",
+    "SCHED-04",
+)
 
 
 def early_work(cell: CellRun) -> Iterator[Callable[[], Any]]:

@@ -76,7 +76,12 @@ def set_terms(world: World, terms: Any) -> None:
 def _patch(world: World, patch: Mapping[str, Any]) -> None:
     proxy = world.kube_proxy
     world.kube.patch(path_of(proxy.namespace, proxy.name), patch)
-    settled(world.kube, proxy.namespace, proxy.name, deadline_seconds=world.run.deadlines.seconds("daemonset-settled"))
+    settled(
+        world.kube,
+        proxy.namespace,
+        proxy.name,
+        deadline_seconds=world.run.deadlines.seconds("daemonset-settled"),
+    )
 
 
 def revert(world: World) -> None:

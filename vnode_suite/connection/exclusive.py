@@ -53,7 +53,9 @@ def _kube_proxy_terms(cell: CellRun, defect: str) -> Iterator[None]:
     terms = {
         "kube-proxy-not-excluded": before or None,
         "kube-proxy-affinity-in-one-term": [*exclusive, ordinary],
-        "kube-proxy-affinity-excludes-everything": [{**nowhere, "matchExpressions": [*nowhere["matchExpressions"], *exclusive[0]["matchExpressions"]]}],
+        "kube-proxy-affinity-excludes-everything": [
+            {**nowhere, "matchExpressions": [*nowhere["matchExpressions"], *exclusive[0]["matchExpressions"]]}
+        ],
     }[defect]
     try:
         exclusion.set_terms(world, terms)

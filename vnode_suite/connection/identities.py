@@ -42,7 +42,9 @@ _CERTIFICATE_DEFECTS = frozenset(
 def generate(subject: Subject, kube: KubeClient) -> Generated:
     """Generate the cell's identity with *kube*, with the rights that the version needs."""
     cell = subject.cell
-    making = cell.making if kube is cell.world.kube else Making(kube, cell.run.journal, cell.making.cluster_ref)
+    making = (
+        cell.making if kube is cell.world.kube else Making(kube, cell.run.journal, cell.making.cluster_ref)
+    )
     extra = cell.world.version.facts.endpoints_right_needed and not subject.has("endpoints-right-missing")
     admin = cell.world.admin
     if cell.cell.identity is Identity.BOOTSTRAP:
@@ -124,10 +126,10 @@ def approver_credential(cell: CellRun) -> Secret:
     return cell.approver_access
 
 
-def stop_approver(cell: CellRun) -> None:
+def stop_approver(cell: CellRun, *, at_once: bool = False) -> None:
     """Stop the cell's approver, if it runs."""
     if cell.approver is not None:
-        cell.approver.stop()
+        cell.approver.stop(*((0.0,) if at_once else ()))
         cell.approver = None
 
 
@@ -140,6 +142,8 @@ def inject_defects(subject: Subject, generated: Generated) -> None:
     """Put the run's own defects of rights in force until the cell is closed."""
     rights = Holding(subject.cell.making, subject.cell.naming, generated.granted)
     stack = ExitStack()
-    for name in sorted(subject.defects_at("access") - {"no-right-to-create-secrets", "endpoints-right-missing"}):
+    for name in sorted(
+        subject.defects_at("access") - {"no-right-to-create-secrets", "endpoints-right-missing"}
+    ):
         stack.enter_context(rights.with_defect(name))
     subject.cell.keep_until_closed(stack)

@@ -79,7 +79,9 @@ class Run:
         self.supervisor.at_end(["rm", "-rf", str(self.scratch)])
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def world(self, version: str) -> World:

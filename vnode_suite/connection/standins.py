@@ -70,7 +70,11 @@ def _node(version: KubernetesVersion) -> Json:
         "kind": "Node",
         "metadata": {
             "name": STAND_IN_NODE,
-            "labels": {"kubernetes.io/hostname": STAND_IN_NODE, "kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"},
+            "labels": {
+                "kubernetes.io/hostname": STAND_IN_NODE,
+                "kubernetes.io/os": "linux",
+                "beta.kubernetes.io/os": "linux",
+            },
         },
         # Nothing of the run may be scheduled on it by chance; kube-proxy tolerates everything.
         "spec": {"taints": [{"key": "vnode-suite/stand-in", "value": "true", "effect": "NoSchedule"}]},

@@ -46,7 +46,9 @@ class Outcome(Generic[T]):
 class Announce(Protocol):
     """Told of every step's start and end, for the ledger."""
 
-    def __call__(self, step: str, state: str, *, reason: str = "", detail: Text | None = None, seconds: float = 0.0) -> None: ...
+    def __call__(
+        self, step: str, state: str, *, reason: str = "", detail: Text | None = None, seconds: float = 0.0
+    ) -> None: ...
 
 
 class Steps:

@@ -26,7 +26,7 @@ from vnode_suite.core.polling import poll
 from vnode_suite.core.secrets import Secret
 from vnode_suite.eci.errors import WrongState
 from vnode_suite.eci.models import CreateRequest
-from vnode_suite.model import Identity, Observation, Text, Unreached
+from vnode_suite.model import Defect, Identity, Observation, Text, Unreached
 from vnode_suite.probes import pods
 from vnode_suite.probes.nodes import NodeHistory, find_vnode
 from vnode_suite.probes.vnodes import await_absence, find
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from vnode_suite.connection.world import World
 
 T = TypeVar("T")
+
+#: How much longer than the real thing took, and how many seconds at least, a control waits for what must not come.
+ABSENCE_FACTOR = 4.0
+ABSENCE_FLOOR = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,31 @@ class Subject:
         catalogue = self.cell.run.defects
         return frozenset(name for name in self.defects if catalogue.defect(name).where in places)
 
+    def seconds(self, deadline: str, *, absent: str = "", took: float | None = None) -> float:
+        """How long this subject waits, by the table of deadlines.
+
+        What must come may take its whole deadline. What a defect keeps from coming is waited for a while only: at
+        least :data:`ABSENCE_FACTOR` times what the VNode under test took for it in this very run.
+
+        :param absent: the reason by which a check says that it did not come.
+        :param took: seconds that it took for the VNode under test, where that is known.
+        """
+        longest = self.cell.seconds(deadline)
+        if not absent or not any(absent in dict(d.fails).values() for d in self._own_defects()):
+            return longest
+        return min(longest, max(ABSENCE_FLOOR, ABSENCE_FACTOR * (took or 0.0)))
+
+    def _own_defects(self) -> list[Defect]:
+        return [self.cell.run.defects.defect(name) for name in sorted(self.defects)]
+
+    def _took(self, product: Callable[[Subject], object]) -> float | None:
+        """Seconds that a step took for the VNode under test; waits for it to be taken there."""
+        if self.sound is None:
+            return None
+        outcome = outcome_of(partial(product, self.sound))
+        known = self.sound.steps.known(getattr(product, "step_name", ""))
+        return known.seconds if known is not None and outcome.reached else None
+
     def outcome(self, product: Callable[[], T]) -> Outcome[T]:
         """A step's outcome, for the clause that judges the step itself."""
         return outcome_of(product)
@@ -179,7 +208,7 @@ class Subject:
             self.cell.making,
             self.identity().kubeconfig,
             self.cell.naming,
-            deadline_seconds=self.cell.seconds("certificate-issued"),
+            deadline_seconds=self.seconds("certificate-issued", absent="csr-pending", took=self._issue_took()),
         )
 
     @step("credential")
@@ -200,6 +229,10 @@ class Subject:
             self._clients.append(made)
         return made
 
+    def _issue_took(self) -> float | None:
+        outcome = self.sound.outcome(self.sound.issuance) if self.sound is not None else None
+        return outcome.product.issued_after if outcome and outcome.product else None
+
     def who(self) -> tuple[str, tuple[str, ...]]:
         """User and groups in which the VNode acts once it has joined."""
         generated = self.identity()
@@ -210,7 +243,9 @@ class Subject:
     @step("exclusion")
     def exclusion(self) -> exclusion.Applied:
         """kube-proxy kept off VNodes, before one joins; once for the whole cluster."""
-        return exclusion.applied(self.world, skip="kube-proxy-not-excluded" in self.defects and self.sound is None)
+        return exclusion.applied(
+            self.world, skip="kube-proxy-not-excluded" in self.defects and self.sound is None
+        )
 
     @step("preconditions")
     def preconditions(self) -> None:
@@ -251,7 +286,7 @@ class Subject:
                 nodes,
                 virtual_node_id=created.id,
                 virtual_node_name=created.request.name,
-                address=creating.address_of(self, created),
+                address=partial(creating.address_of, self, created),
                 before=created.nodes_before,
                 others=others,
             )
@@ -260,9 +295,8 @@ class Subject:
             at = history.first_seen(found[0]) or time.monotonic()
             return Joined(found[0], found[1], at - created.called_at)
 
-        return self.world.nodes.wait(
-            seen, deadline_seconds=self.cell.seconds("node-registered"), what=f"the Node of {created.id}"
-        )
+        deadline = self.seconds("node-registered", absent="not-listed", took=self._took(Subject.node))
+        return self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"the Node of {created.id}")
 
     @property
     def node_name(self) -> str:
@@ -279,9 +313,8 @@ class Subject:
             first = next((t for t in history.transitions(joined.name) if t.ready == "True"), None)
             return first.at - created.called_at if first else None
 
-        return self.world.nodes.wait(
-            seen, deadline_seconds=self.cell.seconds("node-ready"), what=f"{joined.name} to be Ready"
-        )
+        deadline = self.seconds("node-ready", absent="never-ready", took=self._took(Subject.ready))
+        return self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"{joined.name} to be Ready")
 
     @step("pod")
     def pod(self) -> str:
@@ -319,8 +352,12 @@ class Subject:
                 return None  # An instance of a Pod that is gone from the cluster is still being released.
             return True
 
-        poll(deleted, what=f"the instances of {created.id} to be released", deadline_seconds=self.cell.seconds("instance-gone"))
-        return await_absence(cloud, created.id, deadline_seconds=self.cell.seconds("vnode-gone"))
+        poll(
+            deleted,
+            what=f"the instances of {created.id} to be released",
+            deadline_seconds=self.cell.seconds("instance-gone"),
+        )
+        return await_absence(cloud, created.id, deadline_seconds=self.seconds("vnode-gone", absent="vnode-still-listed"))
 
     def close(self) -> None:
         """Close what the subject opened."""
@@ -333,4 +370,3 @@ class Subject:
 def _product(subject: Subject, name: str) -> Any:
     outcome = subject.steps.known(name)
     return outcome.product if outcome else None
-

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 #: How soon a lost heartbeat shows, in seconds (kube-controller-manager's default: 40 and 5). Long enough for a
 #: simulated VNode on two busy cores to be a few seconds late with its renewal.
-NODE_MONITOR_GRACE = 6.0
+NODE_MONITOR_GRACE = 8.0
 NODE_MONITOR_PERIOD = 1.0
 
 
@@ -153,7 +153,10 @@ class World:
         self.before = dump(self.kube)
         self.nodes = NodeHistory(self.kube)
         self._stack.callback(self.nodes.close)
-        self.timings |= {**self.cluster.timings, "usable": time.monotonic() - began - self.timings["binaries"]}
+        self.timings |= {
+            **self.cluster.timings,
+            "usable": time.monotonic() - began - self.timings["binaries"],
+        }
         ledger.write(
             "cluster-ready",
             version=self.version_name,
@@ -162,7 +165,11 @@ class World:
             provider="local",
             provenance=self.cluster.provenance,
             timings={name: round(seconds, 3) for name, seconds in self.timings.items()},
-            network={"kind": self.cloud.network, "reason": self.cloud.network_reason, "host": self.cloud.host_address},
+            network={
+                "kind": self.cloud.network,
+                "reason": self.cloud.network_reason,
+                "host": self.cloud.host_address,
+            },
         )
 
     @property
@@ -196,11 +203,12 @@ class World:
 
     def _say(self, en: str, zh: str) -> None:
         for cell in self.run.settings.cells_of(self.version_name):
-            self.run.ledger.write("waiting", cell=cell.id, subject="world", for_=Text(en, zh), deadline_seconds=None)
+            self.run.ledger.write(
+                "waiting", cell=cell.id, subject="world", for_=Text(en, zh), deadline_seconds=None
+            )
 
     def _measure_memory(self) -> None:
         processes: Mapping[str, int] = {**self.cluster.memory_pss(), **self.cloud.memory_pss()}
         self.run.ledger.write(
             "memory", version=self.version_name, processes=processes, total_pss_bytes=sum(processes.values())
         )
-

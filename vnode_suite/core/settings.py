@@ -13,13 +13,29 @@ Exclusion = Literal["on", "off", "keep"]
 
 
 @dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a given cluster said of itself before anything was planned: which clauses there are depends on it."""
+
+    #: As ``GET /version`` has it: ``v1.22.15``.
+    git_version: str
+    #: ``1.22``.
+    minor: str
+    #: Whether it has the DaemonSet ``kube-system/kube-proxy``.
+    kube_proxy: bool
+    #: Whether its kubeconfig names the server by a name rather than an address.
+    server_by_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """Which API server, and who gives it."""
 
     provider: Provider = Provider.LOCAL
-    #: Kubeconfig of an existing cluster.
+    #: Kubeconfig of an existing cluster; several files are joined as in ``KUBECONFIG``.
     kubeconfig: Path | None = None
     context: str | None = None
+    #: ``None`` where the run makes the cluster itself.
+    learnt: Learnt | None = None
     site: Literal["ecs", "idc"] = "ecs"
     #: Patch the cluster's kube-proxy; ``keep`` leaves the patch in place at the end.
     apply_exclusion: Exclusion = "on"

@@ -30,7 +30,10 @@ def excluding(terms: Sequence[Mapping[str, Any]]) -> list[Json]:
     return [
         dict(term)
         if excludes_vnodes(term)
-        else {**term, "matchExpressions": [*(term.get("matchExpressions") or ()), *EXCLUSION_TERM["matchExpressions"]]}
+        else {
+            **term,
+            "matchExpressions": [*(term.get("matchExpressions") or ()), *EXCLUSION_TERM["matchExpressions"]],
+        }
         for term in terms
     ]
 
@@ -39,7 +42,13 @@ def affinity_patch(terms: Sequence[Mapping[str, Any]] | None) -> Json:
     """A merge patch that makes *terms* a DaemonSet's required node affinity; ``None`` takes it away."""
     required = {"nodeSelectorTerms": list(terms)} if terms else None
     return {
-        "spec": {"template": {"spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}}}
+        "spec": {
+            "template": {
+                "spec": {
+                    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+                }
+            }
+        }
     }
 
 
@@ -64,7 +73,9 @@ def template_terms(kube: KubeClient, namespace: str, name: str) -> Observation[T
     terms = required_terms(daemonset)
     shown = yaml.safe_dump([dict(term) for term in terms], sort_keys=False)
     return Observation(
-        Terms(f"{namespace}/{name}", terms), Source.CLUSTER, evidence=(Evidence("nodeSelectorTerms", shown, "yaml"),)
+        Terms(f"{namespace}/{name}", terms),
+        Source.CLUSTER,
+        evidence=(Evidence("nodeSelectorTerms", shown, "yaml"),),
     )
 
 
@@ -76,7 +87,11 @@ def settled(kube: KubeClient, namespace: str, name: str, *, deadline_seconds: fl
             return None
         status = found.get("status") or {}
         seen = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
-        return found if seen and status.get("currentNumberScheduled", 0) >= status.get("desiredNumberScheduled", 0) else None
+        return (
+            found
+            if seen and status.get("currentNumberScheduled", 0) >= status.get("desiredNumberScheduled", 0)
+            else None
+        )
 
     return dict(
         kube.wait_for(
@@ -123,20 +138,29 @@ def bound_to(kube: KubeClient, namespace: str, name: str, node: str) -> Observat
     """Which Pods of a DaemonSet are bound to *node*, or made for it alone."""
     pods = pods_of(kube, namespace, name)
     here = tuple(sorted(pod["metadata"]["name"] for pod in pods if bound_node(pod) == node))
-    rows = [f"{pod['metadata']['name']} -> {bound_node(pod)} ({pod.get('status', {}).get('phase')})" for pod in pods]
+    rows = [
+        f"{pod['metadata']['name']} -> {bound_node(pod)} ({pod.get('status', {}).get('phase')})"
+        for pod in pods
+    ]
     return Observation(
-        Bound(f"{namespace}/{name}", node, here), Source.CLUSTER, evidence=(Evidence("Pods by node", "\n".join(rows)),)
+        Bound(f"{namespace}/{name}", node, here),
+        Source.CLUSTER,
+        evidence=(Evidence("Pods by node", "\n".join(rows)),),
     )
 
 
-def coverage(kube: KubeClient, namespace: str, name: str, ordinary: Sequence[str], *, running: bool) -> Observation[Coverage]:
+def coverage(
+    kube: KubeClient, namespace: str, name: str, ordinary: Sequence[str], *, running: bool
+) -> Observation[Coverage]:
     """Which of the *ordinary* nodes have a Pod of the DaemonSet: bound, or running on real nodes."""
     covered = {
         bound_node(pod)
         for pod in pods_of(kube, namespace, name)
         if not running or pod.get("status", {}).get("phase") == "Running"
     }
-    value = Coverage(f"{namespace}/{name}", tuple(ordinary), tuple(sorted(covered)), "running" if running else "bound")
+    value = Coverage(
+        f"{namespace}/{name}", tuple(ordinary), tuple(sorted(covered)), "running" if running else "bound"
+    )
     return Observation(value, Source.CLUSTER)
 
 
@@ -145,13 +169,19 @@ def strays(kube: KubeClient, node: str, *, known: frozenset[tuple[str, str]]) ->
 
     :param known: namespace and name of DaemonSets that are judged elsewhere (kube-proxy).
     """
-    daemonsets = {(d["metadata"]["namespace"], d["metadata"]["name"]): d for d in kube.list("/apis/apps/v1/daemonsets")}
+    daemonsets = {
+        (d["metadata"]["namespace"], d["metadata"]["name"]): d for d in kube.list("/apis/apps/v1/daemonsets")
+    }
     found: dict[tuple[str, str], str] = {}
     for pod in kube.list("/api/v1/pods"):
         owner = owner_of(pod)
         key = (pod["metadata"]["namespace"], owner or "")
         if owner and key not in known and key in daemonsets and bound_node(pod) == node:
             patch = affinity_patch(excluding(required_terms(daemonsets[key])))
-            found[key] = f"kubectl -n {key[0]} patch daemonset {key[1]} --type merge -p '{json.dumps(patch, separators=(',', ':'))}'"
-    value = Strays(node, tuple((f"{ns}/{name}", patch) for (ns, name), patch in sorted(found.items())), len(daemonsets))
+            found[key] = (
+                f"kubectl -n {key[0]} patch daemonset {key[1]} --type merge -p '{json.dumps(patch, separators=(',', ':'))}'"
+            )
+    value = Strays(
+        node, tuple((f"{ns}/{name}", patch) for (ns, name), patch in sorted(found.items())), len(daemonsets)
+    )
     return Observation(value, Source.CLUSTER)

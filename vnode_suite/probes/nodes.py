@@ -97,7 +97,9 @@ class NodeHistory:
     def _watch(self, version: str) -> None:
         while not self._closed.is_set():
             try:
-                with self._kube.open_watch(_NODES, resource_version=version, timeout_seconds=_WATCH_SECONDS) as stream:
+                with self._kube.open_watch(
+                    _NODES, resource_version=version, timeout_seconds=_WATCH_SECONDS
+                ) as stream:
                     self._stream = stream
                     for event in stream:
                         version = event.object.get("metadata", {}).get("resourceVersion", version)
@@ -154,7 +156,7 @@ def find_vnode(
     *,
     virtual_node_id: str,
     virtual_node_name: str,
-    address: str,
+    address: Callable[[], str],
     before: frozenset[str],
     others: frozenset[str] = frozenset(),
 ) -> tuple[str, str] | None:
@@ -163,6 +165,7 @@ def find_vnode(
     Never by a name's pattern alone: by a name that holds the id, by the VirtualNodeName, by an address that both
     sides tell, or, last, as the one Node that is new since the call and that nobody else explains.
 
+    :param address: asks the cloud for the VNode's address; called only where a Node nobody explains has come.
     :param before: Nodes that were there before the call.
     :param others: Nodes known to be other VNodes.
     """
@@ -172,7 +175,11 @@ def find_vnode(
             return name, "name-holds-id"
     if virtual_node_name in candidates:
         return virtual_node_name, "virtual-node-name"
-    for name, node in candidates.items():
-        if address and internal_ip(node) == address:
+    unexplained = {name: node for name, node in candidates.items() if name not in before}
+    if not unexplained:
+        return None
+    told = address()
+    for name, node in unexplained.items():
+        if told and internal_ip(node) == told:
             return name, "address"
     return None

@@ -17,7 +17,15 @@ VNODE_KEY = "k8s.aliyun.com/vnode"
 INSTANCE_ANNOTATION = "k8s.aliyun.com/eci-instance-id"
 
 
-def vnode_pod(name: str, run_id: str, *, selector: bool = False, tolerates: bool = True, node_name: str = "", pinned: str = "") -> Json:
+def vnode_pod(
+    name: str,
+    run_id: str,
+    *,
+    selector: bool = False,
+    tolerates: bool = True,
+    node_name: str = "",
+    pinned: str = "",
+) -> Json:
     """A Pod for a VNode: by nodeSelector and toleration, or by nodeName.
 
     :param pinned: with *selector*, the host name of the one VNode meant among several.
@@ -32,11 +40,18 @@ def vnode_pod(name: str, run_id: str, *, selector: bool = False, tolerates: bool
         if pinned:
             spec["nodeSelector"]["kubernetes.io/hostname"] = pinned
         if tolerates:
-            spec["tolerations"] = [{"key": VNODE_KEY, "operator": "Equal", "value": "true", "effect": "NoSchedule"}]
+            spec["tolerations"] = [
+                {"key": VNODE_KEY, "operator": "Equal", "value": "true", "effect": "NoSchedule"}
+            ]
     if node_name:
         spec["nodeName"] = node_name
     labels = {"app.kubernetes.io/managed-by": "vnode-suite", "vnode-suite/run": run_id}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default", "labels": labels}, "spec": spec}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "labels": labels},
+        "spec": spec,
+    }
 
 
 def phase(pod: Mapping[str, Any] | None) -> str:
@@ -54,7 +69,9 @@ def await_running(kube: KubeClient, pod: str, node: str, *, deadline_seconds: fl
         return found is not None and phase(found) == "Running"
 
     try:
-        kube.wait_for(path, arrived, deadline_seconds=deadline_seconds, what=f"the Pod {pod} to run on {node}")
+        kube.wait_for(
+            path, arrived, deadline_seconds=deadline_seconds, what=f"the Pod {pod} to run on {node}"
+        )
     except DeadlineExceeded:
         pass  # The check says what it saw instead.
     found = seen["pod"] or {}
@@ -64,7 +81,9 @@ def await_running(kube: KubeClient, pod: str, node: str, *, deadline_seconds: fl
     else:
         detail = _why(found)
     evidence = Evidence(f"Pod {pod}", json.dumps(_shown(found), indent=1), "json")
-    return Observation(Placed(pod, node, bound, phase(found or None), detail), Source.CLUSTER, evidence=(evidence,))
+    return Observation(
+        Placed(pod, node, bound, phase(found or None), detail), Source.CLUSTER, evidence=(evidence,)
+    )
 
 
 def instance_annotation(kube: KubeClient, pod: str, *, deadline_seconds: float) -> Observation[Annotated]:
@@ -84,7 +103,9 @@ def instance_annotation(kube: KubeClient, pod: str, *, deadline_seconds: float) 
     annotations = found.get("metadata", {}).get("annotations") or {}
     evidence = Evidence(f"annotations of {pod}", json.dumps(annotations, indent=1), "json")
     return Observation(
-        Annotated(pod, phase(found or None), str(annotations.get(INSTANCE_ANNOTATION, ""))), Source.CLUSTER, evidence=(evidence,)
+        Annotated(pod, phase(found or None), str(annotations.get(INSTANCE_ANNOTATION, ""))),
+        Source.CLUSTER,
+        evidence=(evidence,),
     )
 
 

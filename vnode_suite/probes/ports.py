@@ -65,5 +65,7 @@ def port_answer(
     return Observation(
         Answer(port, tuple((way, slug) for way, (slug, _) in answers.items()), detail[:300]),
         Source.NETWORK,
-        evidence=tuple(Evidence(f"{way} to {node}:{port}", said[:2000]) for way, (_, said) in answers.items()),
+        evidence=tuple(
+            Evidence(f"{way} to {node}:{port}", said[:2000]) for way, (_, said) in answers.items()
+        ),
     )

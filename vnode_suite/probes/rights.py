@@ -55,12 +55,16 @@ def ask(
     )
 
 
-def exercise(reviewed: Observation[Rights], client: KubeClient, path: str, *, marker: str) -> Observation[Exercised]:
+def exercise(
+    reviewed: Observation[Rights], client: KubeClient, path: str, *, marker: str
+) -> Observation[Exercised]:
     """Really update and patch the annotations of the object at *path* as the identity of *client*."""
     done = (("update", _update(client, path, marker)), ("patch", _patch(client, path, marker)))
     said = "\n".join(f"{verb}: {answer or 'done'}" for verb, answer in done)
     return Observation(
-        Exercised(reviewed.value, done), Source.CLUSTER, evidence=(*reviewed.evidence, Evidence(f"as the identity, {path}", said))
+        Exercised(reviewed.value, done),
+        Source.CLUSTER,
+        evidence=(*reviewed.evidence, Evidence(f"as the identity, {path}", said)),
     )
 
 
@@ -170,7 +174,11 @@ NOWHERE = "vnode-suite-nowhere"
 
 def allowance(client: KubeClient, namespace: str) -> Allowance:
     """What the credential of *client* may do in *namespace*, by the server's own list."""
-    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
     status = client.create("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", body).get("status") or {}
     said = str(status.get("evaluationError") or "").replace(_NODE_AUTHORISER_SAYS, "").strip(" ,[]")
     return Allowance(
@@ -186,7 +194,10 @@ def _has(rule: Mapping[str, Any], field: str, value: str) -> bool:
 
 
 def _path(rule: Mapping[str, Any], path: str) -> bool:
-    return any(path == url or (url.endswith("*") and path.startswith(url[:-1])) for url in rule.get("nonResourceURLs") or ())
+    return any(
+        path == url or (url.endswith("*") and path.startswith(url[:-1]))
+        for url in rule.get("nonResourceURLs") or ()
+    )
 
 
 def sweep(
@@ -216,7 +227,9 @@ def sweep(
     excess = list({_shape(q): q for q in allowed if _shape(q) not in table}.values())
     strangers = kube.access_reviews(excess, user="vnode-suite:nobody", groups=everyone)
     suspects = [d.request for d in strangers if not d.allowed]
-    beyond = tuple(str(d.request) for d in kube.access_reviews(suspects, user=user, groups=groups) if d.allowed)
+    beyond = tuple(
+        str(d.request) for d in kube.access_reviews(suspects, user=user, groups=groups) if d.allowed
+    )
     lines = "\n".join([f"({how})", *(str(request) for request in allowed)])
     return Observation(
         Sweep(user, len(questions), beyond), Source.CLUSTER, evidence=(Evidence(f"allowed to {user}", lines),)

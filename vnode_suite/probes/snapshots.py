@@ -14,7 +14,14 @@ from vnode_suite.clusters.kube import KubeClient, KubeError
 Json = dict[str, Any]
 
 #: Kinds that change by themselves: heartbeats, leader election and what is written of what happened.
-_RESTLESS = frozenset({("", "events"), ("events.k8s.io", "events"), ("coordination.k8s.io", "leases"), ("", "componentstatuses")})
+_RESTLESS = frozenset(
+    {
+        ("", "events"),
+        ("events.k8s.io", "events"),
+        ("coordination.k8s.io", "leases"),
+        ("", "componentstatuses"),
+    }
+)
 #: Endpoints and ConfigMaps on which components elect their leader say so in this annotation.
 _ELECTION = "control-plane.alpha.kubernetes.io/leader"
 #: Parts of an object that its server or a controller writes by itself.
@@ -32,7 +39,10 @@ class Snapshot:
 
 def dump(kube: KubeClient) -> Snapshot:
     """Every object of every resource that can be listed, in its group's preferred version."""
-    paths = ["/api/v1", *(f"/apis/{g['preferredVersion']['groupVersion']}" for g in kube.get("/apis").get("groups") or ())]
+    paths = [
+        "/api/v1",
+        *(f"/apis/{g['preferredVersion']['groupVersion']}" for g in kube.get("/apis").get("groups") or ()),
+    ]
     with ThreadPoolExecutor(8) as pool:
         resources = [r for found in pool.map(lambda path: _listable(kube, path), paths) for r in found]
         listings = list(pool.map(lambda r: _objects(kube, *r), resources))
@@ -59,7 +69,9 @@ def _listable(kube: KubeClient, path: str) -> list[tuple[str, str]]:
     return [
         (path, resource["name"])
         for resource in json.loads(answer.text).get("resources") or ()
-        if "list" in (resource.get("verbs") or ()) and "/" not in resource["name"] and (group, resource["name"]) not in _RESTLESS
+        if "list" in (resource.get("verbs") or ())
+        and "/" not in resource["name"]
+        and (group, resource["name"]) not in _RESTLESS
     ]
 
 
@@ -83,7 +95,9 @@ def _objects(kube: KubeClient, path: str, resource: str) -> dict[str, tuple[str,
 
 def _content(item: Mapping[str, Any]) -> str:
     meta = {key: value for key, value in item["metadata"].items() if key not in _OWN_LIFE}
-    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in _CONTROLLER_ANNOTATIONS}
+    annotations = {
+        k: v for k, v in (meta.get("annotations") or {}).items() if k not in _CONTROLLER_ANNOTATIONS
+    }
     meta["annotations"] = annotations
     rest = {key: value for key, value in item.items() if key not in ("metadata", "status")}
     if item.get("kind") == "Node":
@@ -103,5 +117,9 @@ def _what_changed(before: str, after: str) -> str:
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(value, dict):
-        return {k: v for key, inner in value.items() for k, v in _flat(inner, f"{prefix}.{key}" if prefix else key).items()}
+        return {
+            k: v
+            for key, inner in value.items()
+            for k, v in _flat(inner, f"{prefix}.{key}" if prefix else key).items()
+        }
     return {prefix: json.dumps(value, sort_keys=True)}

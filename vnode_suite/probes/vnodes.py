@@ -12,6 +12,9 @@ from vnode_suite.eci.client import EciClient
 from vnode_suite.eci.models import VirtualNode, VNodeEvent
 from vnode_suite.model import Evidence, Observation, Source
 
+#: Pause between two calls of the ECI API, in seconds: a call costs the SDK 5-10 ms, and the service throttles.
+ASK_AGAIN = 0.3
+
 
 def find(client: EciClient, virtual_node_id: str) -> VirtualNode | None:
     """The VNode, or ``None`` where the service lists none of that id (an error is raised, not absence)."""
@@ -28,11 +31,18 @@ def await_events(client: EciClient, virtual_node_id: str, *, deadline_seconds: f
         return tuple(event for event in found.events if event.type == "Warning") or None if found else None
 
     try:
-        seen = poll(warnings, what=f"events of {virtual_node_id}", deadline_seconds=deadline_seconds)
+        seen = poll(
+            warnings,
+            what=f"events of {virtual_node_id}",
+            deadline_seconds=deadline_seconds,
+            interval_seconds=ASK_AGAIN,
+        )
     except DeadlineExceeded:
         seen = ()
     waited = time.monotonic() - began
-    text = json.dumps([{"type": e.type, "reason": e.reason, "message": e.message, "count": e.count} for e in seen], indent=1)
+    text = json.dumps(
+        [{"type": e.type, "reason": e.reason, "message": e.message, "count": e.count} for e in seen], indent=1
+    )
     return Observation(
         Events(virtual_node_id, tuple(event.message for event in seen), waited),
         Source.CLOUD,
@@ -47,6 +57,7 @@ def await_absence(client: EciClient, virtual_node_id: str, *, deadline_seconds: 
             lambda: find(client, virtual_node_id) is None or None,
             what=f"{virtual_node_id} to be gone",
             deadline_seconds=deadline_seconds,
+            interval_seconds=ASK_AGAIN,
         )
     except DeadlineExceeded:
         return False

@@ -104,11 +104,17 @@ class Acceptance:
         for item in session.items:
             case = case_of(item)
             if case is not None:
-                wanted.setdefault(case.cell.id, []).append((case.clause, case.defect.name if case.defect else None))
+                wanted.setdefault(case.cell.id, []).append(
+                    (case.clause, case.defect.name if case.defect else None)
+                )
         self.run.wanted = {cell: tuple(cases) for cell, cases in wanted.items()}
         if self.is_worker:
             # The controller collects nothing, and must be able to name what a worker that dies does not run.
-            clauses = {item.nodeid.partition("[")[0]: case.clause for item in session.items if (case := case_of(item))}
+            clauses = {
+                item.nodeid.partition("[")[0]: case.clause
+                for item in session.items
+                if (case := case_of(item))
+            }
             self.run.ledger.write("collected", clauses=clauses)
 
     # -- running ----------------------------------------------------------------------------------------------
@@ -149,11 +155,19 @@ class Acceptance:
             strict_should=scope.strict_should,
             region=self.settings.cloud.region,
             cells=[
-                {"cell": c.id, "version": c.version, "identity": c.identity.value, "provider": c.provider.value}
+                {
+                    "cell": c.id,
+                    "version": c.version,
+                    "identity": c.identity.value,
+                    "provider": c.provider.value,
+                }
                 for c in self.settings.cells
             ],
             out_of_scope={clause.id: _NO_SCENARIO.as_dict() for clause in self._without_scenario(judged)},
-            client_timeout_scale={"real_seconds": REAL_CLIENT_TIMEOUT, "simulated_seconds": SIMULATED_CLIENT_TIMEOUT},
+            client_timeout_scale={
+                "real_seconds": REAL_CLIENT_TIMEOUT,
+                "simulated_seconds": SIMULATED_CLIENT_TIMEOUT,
+            },
             environment={"python": platform.python_version(), "platform": platform.platform(terse=True)},
             waivers=self._waivers(),
             cost=None,
@@ -266,7 +280,9 @@ class Acceptance:
         except Exception as problem:
             # A fixture's teardown, of a world that a hurried closing has taken away already.
             if not interrupted:
-                self.run.ledger.write("harness-error", where="teardown", message=f"{type(problem).__name__}: {problem}")
+                self.run.ledger.write(
+                    "harness-error", where="teardown", message=f"{type(problem).__name__}: {problem}"
+                )
             return None
         finally:
             self._close(hurriedly=interrupted)
@@ -284,7 +300,9 @@ class Acceptance:
         self._interrupts.__exit__(None, None, None)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_report_to_serializable(self, report: pytest.CollectReport | pytest.TestReport) -> Generator[None, Any, Any]:
+    def pytest_report_to_serializable(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> Generator[None, Any, Any]:
         """Hand new secrets to the controller with each report: a worker that dies later tells none."""
         data = yield
         if self.is_worker and data is not None:
@@ -299,7 +317,9 @@ class Acceptance:
         self.run.close(hurriedly=hurriedly)
         for entry in self.run.journal.left:
             if not entry.undo.get("ends_with_run"):
-                self.run.ledger.write("left", kind=entry.kind, name=entry.name, where=entry.where, id="", reason="not undone")
+                self.run.ledger.write(
+                    "left", kind=entry.kind, name=entry.name, where=entry.where, id="", reason="not undone"
+                )
 
     def _outcome(self, exitstatus: int) -> int:
         """The status that pytest would end with, as a plain run has it."""

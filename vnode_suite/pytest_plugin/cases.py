@@ -17,6 +17,7 @@ from vnode_suite.data.catalogue import Catalogue, not_applicable, profile_covers
 from vnode_suite.data.defects import Defects
 from vnode_suite.model import Cell, Clause, Defect, DefectScope
 
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One way to run a scenario: in a cell, on the VNode under test or on a twin with *defect*."""
@@ -77,7 +78,12 @@ class Casebook:
 
 #: Sound cases first, then twins that disturb nobody, then those that need the cell for themselves; what closes
 #: the connection (chapter CLEAN) comes after all cells of the version, which share a cluster.
-_SCOPE_ORDER: dict[DefectScope | None, int] = {None: 0, "own-object": 1, "cell-exclusive": 2, "own-cluster": 3}
+_SCOPE_ORDER: dict[DefectScope | None, int] = {
+    None: 0,
+    "own-object": 1,
+    "cell-exclusive": 2,
+    "own-cluster": 3,
+}
 
 
 def scenario_order(settings: Settings, items: Sequence[pytest.Item]) -> list[pytest.Item]:

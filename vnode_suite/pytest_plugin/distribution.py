@@ -114,7 +114,9 @@ class VersionScheduling:
     def schedule(self) -> None:
         """Give work to every worker that has none."""
         if self.collection is None:
-            self.collection = next((c for load in self._loads.values() if (c := load.collection) is not None), [])
+            self.collection = next(
+                (c for load in self._loads.values() if (c := load.collection) is not None), []
+            )
             versions: dict[str, deque[int]] = {}
             for position, item in enumerate(self.collection):
                 versions.setdefault(self._version_of(item), deque()).append(position)
@@ -203,7 +205,9 @@ class Distribution:
         self._items = {item: self._case(item, clauses) for item in ids}
         wanted: dict[str, list[tuple[str, str | None]]] = {}
         for case in filter(None, self._items.values()):
-            wanted.setdefault(case.cell.id, []).append((case.clause, case.defect.name if case.defect else None))
+            wanted.setdefault(case.cell.id, []).append(
+                (case.clause, case.defect.name if case.defect else None)
+            )
         self._begin({cell: tuple(cases) for cell, cases in wanted.items()})
 
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
@@ -270,7 +274,9 @@ class Distribution:
         self._tail.stop()
         for worker in self._dead:
             for left in clean_up_after(self._run.id, worker):
-                self._run.ledger.write("left", kind=left.kind, name=left.name, where=left.where, id="", reason=left.reason)
+                self._run.ledger.write(
+                    "left", kind=left.kind, name=left.name, where=left.where, id="", reason=left.reason
+                )
         self._write_lost(interrupted)
 
     def _living(self) -> list[str]:

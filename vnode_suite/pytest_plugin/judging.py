@@ -113,9 +113,7 @@ class Judge:
             "reason": judgement.reason,
             "expected": judgement.expected.as_dict(),
             "actual": judgement.actual.as_dict(),
-            "evidence": [
-                {"name": e.name, "form": e.form, "text": e.text} for e in observation.evidence
-            ],
+            "evidence": [{"name": e.name, "form": e.form, "text": e.text} for e in observation.evidence],
             "item": self._item,
             "seconds": round(time.monotonic() - self._began, 3),
         }

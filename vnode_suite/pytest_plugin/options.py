@@ -36,19 +36,67 @@ class Option:
 
 #: Every option, in the order of ``--help``.
 OPTIONS: tuple[Option, ...] = (
-    Option("region", "ECI region to accept in, such as cn-shanghai (default: ALIBABA_CLOUD_REGION_ID)", metavar="REGION"),
-    Option("vnode-k8s-version", "Kubernetes version: 1.22, 1.22.15, a range 1.13-1.22, or all (repeatable)", True, metavar="VERSION"),
-    Option("vnode-identity", "bootstrap, serviceaccount or admin (repeatable; default: the first two)", True, metavar="NAME"),
-    Option("vnode-cluster", "who gives the API server (default: existing with --kubeconfig, else local)", choices=("auto", "existing", "kind", "local")),
+    Option(
+        "region",
+        "ECI region to accept in, such as cn-shanghai (default: ALIBABA_CLOUD_REGION_ID)",
+        metavar="REGION",
+    ),
+    Option(
+        "vnode-k8s-version",
+        "Kubernetes version: 1.22, 1.22.15, a range 1.13-1.22, or all (repeatable)",
+        True,
+        metavar="VERSION",
+    ),
+    Option(
+        "vnode-identity",
+        "bootstrap, serviceaccount or admin (repeatable; default: the first two)",
+        True,
+        metavar="NAME",
+    ),
+    Option(
+        "vnode-cluster",
+        "who gives the API server (default: existing with --kubeconfig, else local)",
+        choices=("auto", "existing", "kind", "local"),
+    ),
     Option("vnode-context", "context of --kubeconfig to use", metavar="NAME"),
-    Option("vnode-cloud", "who answers for the ECI API (default: emulator; live costs money and is never chosen by itself)", choices=("emulator", "live", "replay")),
-    Option("vnode-profile", "quick: joins and comes Ready; standard: all that shows within minutes; full: slow ones too", choices=("quick", "standard", "full")),
-    Option("vnode-clause", "judge only these clauses or chapters, comma separated (PORT,DS-02), and run what they need", True, metavar="IDS"),
-    Option("vnode-controls", "run every check again on a twin with one named defect (default: on; off for an existing cluster)", choices=("on", "off")),
-    Option("vnode-defect", "give the VNode under test this defect, to see the suite find it (repeatable; see vnode-suite defects)", True, metavar="NAME"),
-    Option("vnode-page-revision", "revision of the vendor's page to judge by", choices=("2024-02", "2025-07")),
-    Option("vnode-site", "where the cluster stands: in the cloud (ecs) or outside (idc)", choices=("ecs", "idc")),
-    Option("vnode-security-required", "security requirements are declared: only TLS bootstrap will do", switch=True),
+    Option(
+        "vnode-cloud",
+        "who answers for the ECI API (default: emulator; live costs money and is never chosen by itself)",
+        choices=("emulator", "live", "replay"),
+    ),
+    Option(
+        "vnode-profile",
+        "quick: joins and comes Ready; standard: all that shows within minutes; full: slow ones too",
+        choices=("quick", "standard", "full"),
+    ),
+    Option(
+        "vnode-clause",
+        "judge only these clauses or chapters, comma separated (PORT,DS-02), and run what they need",
+        True,
+        metavar="IDS",
+    ),
+    Option(
+        "vnode-controls",
+        "run every check again on a twin with one named defect (default: on; off for an existing cluster)",
+        choices=("on", "off"),
+    ),
+    Option(
+        "vnode-defect",
+        "give the VNode under test this defect, to see the suite find it (repeatable; see vnode-suite defects)",
+        True,
+        metavar="NAME",
+    ),
+    Option(
+        "vnode-page-revision", "revision of the vendor's page to judge by", choices=("2024-02", "2025-07")
+    ),
+    Option(
+        "vnode-site", "where the cluster stands: in the cloud (ecs) or outside (idc)", choices=("ecs", "idc")
+    ),
+    Option(
+        "vnode-security-required",
+        "security requirements are declared: only TLS bootstrap will do",
+        switch=True,
+    ),
     Option("vnode-vswitch", "vSwitch of the VNode (repeatable, 1 to 10)", True, metavar="ID"),
     Option("vnode-security-group", "security group of the VNode", metavar="ID"),
     Option("vnode-resource-group", "resource group of the VNode", metavar="ID"),
@@ -58,21 +106,42 @@ OPTIONS: tuple[Option, ...] = (
     Option("vnode-taint", "taint of the Node (repeatable)", True, metavar="K=V:EFFECT"),
     Option("vnode-cluster-dns", "address of the cluster's DNS (repeatable)", True, metavar="IP"),
     Option("vnode-cluster-domain", "search domain of the cluster", metavar="DOMAIN"),
-    Option("vnode-apply-exclusion", "patch the cluster's own kube-proxy; on reverts it at the end, keep leaves it", choices=("on", "off", "keep")),
+    Option(
+        "vnode-apply-exclusion",
+        "patch the cluster's own kube-proxy; on reverts it at the end, keep leaves it",
+        choices=("on", "off", "keep"),
+    ),
     Option("vnode-record", "record the exchange with the ECI API, without secrets", metavar="FILE"),
     Option("vnode-cassette", "recording to replay with --vnode-cloud replay", metavar="FILE"),
     Option("vnode-waivers", "file of waivers (TOML)", metavar="FILE"),
     Option("vnode-strict-should", "a failed SHOULD rejects", switch=True),
     Option("vnode-keep", "keep what was made, to look at it", choices=("never", "on-failure", "always")),
-    Option("vnode-plan", "print what a run would create, change, need in rights and cost; do nothing", switch=True),
-    Option("vnode-deadline", "change an entry of the table of deadlines (repeatable)", True, metavar="NAME=SECONDS"),
+    Option(
+        "vnode-plan",
+        "print what a run would create, change, need in rights and cost; do nothing",
+        switch=True,
+    ),
+    Option(
+        "vnode-deadline",
+        "change an entry of the table of deadlines (repeatable)",
+        True,
+        metavar="NAME=SECONDS",
+    ),
     Option("vnode-report-dir", "folder of reports (default: reports)", metavar="DIR"),
     Option("vnode-report-lang", "language that reports open in", choices=("en", "zh")),
-    Option("vnode-settings", "TOML file with the same names, without 'vnode-'; the command line wins", metavar="FILE"),
+    Option(
+        "vnode-settings",
+        "TOML file with the same names, without 'vnode-'; the command line wins",
+        metavar="FILE",
+    ),
 )
 
 #: Registered apart: pytest-kind has the same flag for its own cluster.
-KUBECONFIG = Option("kubeconfig", "kubeconfig of the cluster to be accepted; then --vnode-cloud must be given too", metavar="FILE")
+KUBECONFIG = Option(
+    "kubeconfig",
+    "kubeconfig of the cluster to be accepted; then --vnode-cloud must be given too",
+    metavar="FILE",
+)
 
 
 def add_options(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -89,7 +158,9 @@ def add_options(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager
 
 def _add(group: Any, option: Option) -> None:
     if option.switch:
-        group.addoption(f"--{option.flag}", dest=option.dest, action="store_true", default=None, help=option.help)
+        group.addoption(
+            f"--{option.flag}", dest=option.dest, action="store_true", default=None, help=option.help
+        )
         return
     group.addoption(
         f"--{option.flag}",
@@ -108,7 +179,9 @@ def option_values(config: pytest.Config) -> dict[str, Any]:
         for option in OPTIONS
         if (value := config.getoption(option.dest, default=None)) is not None
     }
-    kubeconfig = config.getoption(KUBECONFIG.dest, default=None) or config.getoption("--kubeconfig", default=None)
+    kubeconfig = config.getoption(KUBECONFIG.dest, default=None) or config.getoption(
+        "--kubeconfig", default=None
+    )
     if kubeconfig:
         values["kubeconfig"] = str(kubeconfig)
     return values

@@ -14,7 +14,9 @@ from vnode_suite.pytest_plugin.cases import Case
 from vnode_suite.pytest_plugin.judging import ClauseFailed, ControlNotCaught, Judge
 
 
-def record_outcome(run: Run, case: Case, report: pytest.TestReport, call: pytest.CallInfo[None], judge: Judge | None) -> None:
+def record_outcome(
+    run: Run, case: Case, report: pytest.TestReport, call: pytest.CallInfo[None], judge: Judge | None
+) -> None:
     """Give *report* its status and properties, and write down what no judge could."""
     error = call.excinfo.value if call.excinfo else None
     status = _status(run, case, report.when, error, judge)
@@ -54,7 +56,9 @@ def record_lost(run: Run, case: Case, item: str, worker: str | None) -> None:
         _write_control(run, case, item, "worker-died", text)
 
 
-def _status(run: Run, case: Case, when: str | None, error: BaseException | None, judge: Judge | None) -> str | None:
+def _status(
+    run: Run, case: Case, when: str | None, error: BaseException | None, judge: Judge | None
+) -> str | None:
     if isinstance(error, StepNotReached):
         return Status.COULD_NOT_RUN.value
     if isinstance(error, ControlNotCaught):
@@ -74,7 +78,10 @@ def _status(run: Run, case: Case, when: str | None, error: BaseException | None,
 
 def _could_not_run(run: Run, case: Case, item: str, error: StepNotReached) -> None:
     unreached = error.unreached
-    reason = Text(f"step {unreached.step} was not reached: {unreached.detail.en}", f"未到达步骤 {unreached.step}:{unreached.detail.zh}")
+    reason = Text(
+        f"step {unreached.step} was not reached: {unreached.detail.en}",
+        f"未到达步骤 {unreached.step}:{unreached.detail.zh}",
+    )
     if case.defect is None:
         _write_result(run, case, item, Status.COULD_NOT_RUN, unreached.reason, reason, needs=unreached.step)
     else:
@@ -93,7 +100,9 @@ def _harness_error(run: Run, case: Case, item: str, error: BaseException, judge:
         _write_control(run, case, item, "harness-error", text)
 
 
-def _write_result(run: Run, case: Case, item: str, status: Status, reason: str, actual: Text, *, needs: str | None) -> None:
+def _write_result(
+    run: Run, case: Case, item: str, status: Status, reason: str, actual: Text, *, needs: str | None
+) -> None:
     clause = run.catalogue.clause(case.clause)
     remedy: dict[str, Any] | None = clause.remedy.as_dict() if status is Status.ERROR else None
     run.ledger.write(

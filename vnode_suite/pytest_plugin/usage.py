@@ -78,7 +78,9 @@ def _settings_file(path: str | None) -> dict[str, Any]:
     known = {option.short: option for option in (*OPTIONS, KUBECONFIG)}
     for name, value in content.items():
         if name not in known:
-            raise UsageError(f"--vnode-settings {path} has an unknown entry {name!r}", wanted=_near(name, known))
+            raise UsageError(
+                f"--vnode-settings {path} has an unknown entry {name!r}", wanted=_near(name, known)
+            )
         if known[name].repeatable and not isinstance(value, list):
             content[name] = [value]
     return content
@@ -135,10 +137,14 @@ def _cloud(values: Mapping[str, Any], cluster: ClusterSettings) -> CloudSettings
         raise UsageError("--vnode-record and --vnode-cloud replay exclude each other")
     vswitches = tuple(values.get("vswitch", ()))
     if len(vswitches) > _MOST_VSWITCHES:
-        raise UsageError(f"--vnode-vswitch was given {len(vswitches)} times", wanted="1 to 10 vSwitches of one VPC")
+        raise UsageError(
+            f"--vnode-vswitch was given {len(vswitches)} times", wanted="1 to 10 vSwitches of one VPC"
+        )
     name = values.get("name")
     if name is not None and not _NODE_NAME.fullmatch(name):
-        raise UsageError(f"--vnode-name {name!r} is no VirtualNodeName", wanted="2 to 128 of a-z, 0-9, '.' and '-'")
+        raise UsageError(
+            f"--vnode-name {name!r} is no VirtualNodeName", wanted="2 to 128 of a-z, 0-9, '.' and '-'"
+        )
     return CloudSettings(
         cloud=cloud,
         region=_region(values),
@@ -160,21 +166,29 @@ def _region(values: Mapping[str, Any]) -> str:
     region = values.get("region") or os.environ.get("ALIBABA_CLOUD_REGION_ID", "")
     regions = load_regions()
     if not region:
-        raise UsageError("no region was given", wanted="--region REGION, such as cn-shanghai, or ALIBABA_CLOUD_REGION_ID")
+        raise UsageError(
+            "no region was given", wanted="--region REGION, such as cn-shanghai, or ALIBABA_CLOUD_REGION_ID"
+        )
     if region not in regions:
-        raise UsageError(f"--region {region} is no region that ECI is known to serve", wanted=_near(region, regions))
+        raise UsageError(
+            f"--region {region} is no region that ECI is known to serve", wanted=_near(region, regions)
+        )
     return str(region)
 
 
 def _scope(values: Mapping[str, Any], cluster: ClusterSettings) -> ScopeSettings:
     revision = values.get("page-revision", "2024-02")
     catalogue = load_catalogue(revision)
-    selection = tuple(part.strip() for text in values.get("clause", ()) for part in text.split(",") if part.strip())
+    selection = tuple(
+        part.strip() for text in values.get("clause", ()) for part in text.split(",") if part.strip()
+    )
     catalogue.select(selection)
     defects = load_defects()
     for name in values.get("defect", ()):
         if name not in defects:
-            raise UsageError(f"--vnode-defect {name} is not in the catalogue", wanted=_near(name, defects.names))
+            raise UsageError(
+                f"--vnode-defect {name} is not in the catalogue", wanted=_near(name, defects.names)
+            )
     waivers = values.get("waivers")
     if waivers and not Path(waivers).is_file():
         raise UsageError(f"--vnode-waivers {waivers} is no file")
@@ -220,7 +234,10 @@ def _versions(texts: Sequence[str] | None, cluster: ClusterSettings, scope: Scop
     window = [minor for minor in table.minors if _order(first) <= _order(minor) <= _order(last)]
     if cluster.provider is Provider.EXISTING:
         if texts:
-            raise UsageError("--vnode-k8s-version and --kubeconfig exclude each other", remedy="a given cluster has its own version")
+            raise UsageError(
+                "--vnode-k8s-version and --kubeconfig exclude each other",
+                remedy="a given cluster has its own version",
+            )
         return ("given",)
     if not texts:
         return (window[-1],)
@@ -271,7 +288,8 @@ def _taint(text: str) -> tuple[str, str, str]:
     key, equals, value = pair.partition("=")
     if not colon or not key or not equals or effect not in _TAINT_EFFECTS:
         raise UsageError(
-            f"--vnode-taint {text!r} is not understood", wanted=f"KEY=VALUE:EFFECT with an effect of {', '.join(_TAINT_EFFECTS)}"
+            f"--vnode-taint {text!r} is not understood",
+            wanted=f"KEY=VALUE:EFFECT with an effect of {', '.join(_TAINT_EFFECTS)}",
         )
     return key, value, effect
 

@@ -58,14 +58,17 @@ class ApproverProcess:
         """What it wrote so far, as evidence; names and reasons, no secrets."""
         return self._log.read_text(encoding="utf-8") if self._log and self._log.exists() else ""
 
-    def stop(self) -> None:
-        """End it; harmless if it has ended. It may be killed at any time: it keeps no state."""
+    def stop(self, grace_seconds: float = STOP_SECONDS) -> None:
+        """End it; harmless if it has ended. It may be killed at any time: it keeps no state.
+
+        :param grace_seconds: from TERM to KILL.
+        """
         with suppress(BrokenPipeError):
             if self._process.stdin:
                 self._process.stdin.close()
         self._process.terminate()
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(grace_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(STOP_SECONDS)

@@ -56,4 +56,6 @@ def instances(subject: Subject) -> Observation[Gone]:
     made, left = closed.instances_of(subject)
     if subject.has("instance-left"):
         subject.world.cloud.purge()
-    return Observation(Gone(made, left), Source.CLOUD, evidence=(Evidence("instances made", "\n".join(made)),))
+    return Observation(
+        Gone(made, left), Source.CLOUD, evidence=(Evidence("instances made", "\n".join(made)),)
+    )

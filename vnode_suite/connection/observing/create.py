@@ -24,7 +24,7 @@ from vnode_suite.core.polling import poll
 from vnode_suite.eci.errors import EciError
 from vnode_suite.eci.models import VirtualNode
 from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
-from vnode_suite.probes.vnodes import find
+from vnode_suite.probes.vnodes import ASK_AGAIN, find
 
 #: Defect to the parameter that the call is made without.
 _WITHOUT = {
@@ -116,7 +116,12 @@ def settled(subject: Subject) -> tuple[VirtualNode, Evidence]:
         return found if found is not None and found.intranet_ip else None
 
     try:
-        poll(addressed, what=f"an address of {created.id}", deadline_seconds=subject.cell.seconds("describe-consistent"))
+        poll(
+            addressed,
+            what=f"an address of {created.id}",
+            deadline_seconds=subject.cell.seconds("describe-consistent"),
+            interval_seconds=ASK_AGAIN,
+        )
     except DeadlineExceeded:
         pass  # The check says that it has none.
     return described(subject)
@@ -126,7 +131,9 @@ def tags(subject: Subject) -> Observation[Pairs]:
     """Tags given and tags there."""
     given = tuple(f"{k}={v}" for k, v in subject.vnode().request.tags.items())
     found, evidence = described(subject)
-    return Observation(Pairs(given, tuple(f"{k}={v}" for k, v in found.tags.items())), Source.CLOUD, evidence=(evidence,))
+    return Observation(
+        Pairs(given, tuple(f"{k}={v}" for k, v in found.tags.items())), Source.CLOUD, evidence=(evidence,)
+    )
 
 
 def taints(subject: Subject) -> Observation[Pairs]:
@@ -134,7 +141,9 @@ def taints(subject: Subject) -> Observation[Pairs]:
     given = tuple(f"{t.key}={t.value}:{t.effect}" for t in subject.vnode().request.taints)
     node = subject.world.kube.get(f"/api/v1/nodes/{subject.node().name}")
     found = tuple(f"{t['key']}={t.get('value', '')}:{t['effect']}" for t in node["spec"].get("taints") or ())
-    return Observation(Pairs(given, found), Source.CLUSTER, evidence=(Evidence("Node.spec.taints", "\n".join(found)),))
+    return Observation(
+        Pairs(given, found), Source.CLUSTER, evidence=(Evidence("Node.spec.taints", "\n".join(found)),)
+    )
 
 
 def resource_group(subject: Subject) -> Observation[ResourceGroup]:
@@ -172,7 +181,9 @@ def pod_place(subject: Subject) -> Observation[PodPlace]:
 def choice(subject: Subject) -> Observation[Choice]:
     """The vSwitches given and the one the VNode lies in."""
     found, evidence = described(subject)
-    return Observation(Choice(subject.vnode().request.vswitch_ids, found.vswitch_id), Source.CLOUD, evidence=(evidence,))
+    return Observation(
+        Choice(subject.vnode().request.vswitch_ids, found.vswitch_id), Source.CLOUD, evidence=(evidence,)
+    )
 
 
 def sent_form(subject: Subject) -> Observation[str]:

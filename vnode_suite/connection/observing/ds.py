@@ -39,9 +39,7 @@ def coverage(subject: Subject) -> Observation[Coverage]:
     subject.exclusion()
     proxy = subject.world.kube_proxy
     namespace, name = _settled(subject)
-    return daemonsets.coverage(
-        subject.world.kube, namespace, name, proxy.ordinary_nodes, running=proxy.runs
-    )
+    return daemonsets.coverage(subject.world.kube, namespace, name, proxy.ordinary_nodes, running=proxy.runs)
 
 
 def strays(subject: Subject) -> Observation[Strays]:
@@ -72,7 +70,9 @@ def reapplied(subject: Subject) -> Observation[Reapplied]:
     finally:
         cell.making.remove(made.object)
     shown = json.dumps({"before": own, "once": once, "twice": twice}, indent=1)
-    return Observation(Reapplied(tuple(own), once, twice), Source.CLUSTER, evidence=(Evidence("terms", shown, "json"),))
+    return Observation(
+        Reapplied(tuple(own), once, twice), Source.CLUSTER, evidence=(Evidence("terms", shown, "json"),)
+    )
 
 
 def _apply(subject: Subject, path: str) -> tuple[Mapping[str, Any], ...]:
@@ -80,7 +80,10 @@ def _apply(subject: Subject, path: str) -> tuple[Mapping[str, Any], ...]:
     there = daemonsets.required_terms(kube.get(path))
     terms = daemonsets.excluding(() if subject.has("exclusion-replaces-terms") else there)
     if subject.has("exclusion-not-idempotent"):
-        terms = [{**t, "matchExpressions": [*t["matchExpressions"], *EXCLUSION_TERM["matchExpressions"]]} for t in there]
+        terms = [
+            {**t, "matchExpressions": [*t["matchExpressions"], *EXCLUSION_TERM["matchExpressions"]]}
+            for t in there
+        ]
     return daemonsets.required_terms(kube.patch(path, daemonsets.affinity_patch(terms)))
 
 

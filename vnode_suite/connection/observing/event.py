@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vnode_suite.checks.event import Causes, Events, Named
+from vnode_suite.connection.cloud import SIMULATED_CLIENT_TIMEOUT
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.diagnosis import diagnose
@@ -13,9 +14,11 @@ from vnode_suite.probes.vnodes import await_events
 UNREACHABLE = "api-server-unreachable"
 NO_SUCH_HOST = "dns-no-such-host"
 
+#: The simulated client's time-out, in seconds: no event of it can come sooner.
+_EVENT_TOOK = SIMULATED_CLIENT_TIMEOUT
 #: Texts that look like the documented events and are none.
 _NEAR_MISSES = {
-    "near-miss-time-out": "failed to get node info, Get \"https://10.0.0.1:10250/stats?timeout=32s\": net/http: request canceled (Client.Timeout exceeded while reading body)",
+    "near-miss-time-out": 'failed to get node info, Get "https://10.0.0.1:10250/stats?timeout=32s": net/http: request canceled (Client.Timeout exceeded while reading body)',
     "near-miss-no-such-host": "failed to pull image: dial tcp: lookup registry.example on 100.100.2.136:53: server misbehaving",
     "unknown-event": "the moon is in the seventh house",
 }
@@ -24,7 +27,9 @@ _NEAR_MISSES = {
 def _needs_packets(subject: Subject) -> None:
     cloud = subject.world.cloud
     if cloud.network == "loopback":
-        detail = Text(f"packets cannot be dropped: {cloud.network_reason}", f"无法丢弃数据包:{cloud.network_reason}")
+        detail = Text(
+            f"packets cannot be dropped: {cloud.network_reason}", f"无法丢弃数据包:{cloud.network_reason}"
+        )
         raise StepNotReached(Unreached("vpc", "no-namespaces", detail))
 
 
@@ -39,7 +44,9 @@ def events(subject: Subject) -> Observation[Events]:
     _needs_packets(subject)
     failing = _failing(subject, UNREACHABLE)
     return await_events(
-        subject.world.cloud.client, failing.vnode().id, deadline_seconds=subject.cell.seconds("event-seen")
+        subject.world.cloud.client,
+        failing.vnode().id,
+        deadline_seconds=subject.seconds("event-seen", absent="no-events", took=_EVENT_TOOK),
     )
 
 
@@ -47,7 +54,9 @@ def _named(subject: Subject, cause: str, *, by: str = "") -> Observation[Named]:
     """What a VNode that fails by the defect *by* (of the cause's own name by default) says, diagnosed."""
     failing = _failing(subject, by or cause)
     seen = await_events(
-        subject.world.cloud.client, failing.vnode().id, deadline_seconds=subject.cell.seconds("event-seen")
+        subject.world.cloud.client,
+        failing.vnode().id,
+        deadline_seconds=subject.seconds("event-seen", absent="no-events", took=_EVENT_TOOK),
     )
     changed = [_NEAR_MISSES[name] for name in sorted(subject.defects & _NEAR_MISSES.keys())]
     messages = tuple(changed) or seen.value.messages

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from vnode_suite.access.approver.process import start_approver
 from vnode_suite.access.approver.rules import Variant
 from vnode_suite.access.bootstrap import Issuance, submit_improper
-from vnode_suite.access.generate import Generated
+from vnode_suite.access.generate import Generated, access_request
 from vnode_suite.access.kubeconfig import Credential, view
+from vnode_suite.access.rights import Kind
 from vnode_suite.checks.kcfg import (
     Authority,
     Expiry,
@@ -53,12 +54,25 @@ def generation(subject: Subject) -> Observation[Generation]:
             Generation(mode, outcome.unreached.reason, outcome.unreached.detail.en), Source.CLUSTER
         )
     generated: Generated = outcome.product  # type: ignore[assignment]
-    extra = tuple(sorted({g.right.id for g in generated.granted if g.right.kind.value == "extra-privilege"}))
+    extra, answers = _extra_rights(subject, generated)
     return Observation(
-        Generation(mode, extra=extra),
+        Generation(mode, extra=extra, extra_needed=subject.world.version.facts.endpoints_right_needed),
         Source.CLUSTER,
-        evidence=(Evidence("objects made", "\n".join(generated.created)),),
+        evidence=(Evidence("objects made", "\n".join(generated.created)), *answers),
     )
+
+
+def _extra_rights(subject: Subject, generated: Generated) -> tuple[tuple[str, ...], tuple[Evidence, ...]]:
+    """Rights beyond the usual that were given and that the server grants now."""
+    given = {g.right.id: g.right for g in generated.granted if g.right.kind is Kind.EXTRA_PRIVILEGE}
+    asked = {right_id: access_request(right.tells) for right_id, right in sorted(given.items())}
+    if not asked:
+        return (), ()
+    user, groups = subject.who()
+    decisions = subject.world.kube.access_reviews(list(asked.values()), user=user, groups=groups)
+    lines = "\n".join(f"{'yes' if d.allowed else 'NO '}  {d.request}" for d in decisions)
+    held = tuple(right_id for right_id, d in zip(asked, decisions, strict=True) if d.allowed)
+    return held, (Evidence(f"access reviews for {user}", lines),)
 
 
 def issue(subject: Subject) -> Observation[Issue]:
@@ -103,7 +117,9 @@ def improper(subject: Subject) -> Observation[Improper]:
     left_out = ", ".join(variant.value for variant in outcome.not_expressible)
     note = f"\ncannot be asked of this server: {left_out}" if left_out else ""
     return Observation(
-        Improper("the suite's approver", states), Source.CLUSTER, evidence=(Evidence("improper CSRs", lines + note),)
+        Improper("the suite's approver", states),
+        Source.CLUSTER,
+        evidence=(Evidence("improper CSRs", lines + note),),
     )
 
 
@@ -130,7 +146,9 @@ def token_life(subject: Subject) -> Observation[TokenLife]:
             refused = no.message
     said = "no exp" if generated.expires is None else f"exp {generated.expires:%F %T}Z"
     horizon = subject.cell.seconds("token-horizon")
-    return Observation(TokenLife(remaining, horizon, refused), Source.CLUSTER, evidence=(Evidence("JWT", said),))
+    return Observation(
+        TokenLife(remaining, horizon, refused), Source.CLUSTER, evidence=(Evidence("JWT", said),)
+    )
 
 
 def mode(subject: Subject) -> Observation[str]:
@@ -147,7 +165,9 @@ def usable(subject: Subject) -> Observation[Fitness]:
     handed = subject.kubeconfig()
     seen = view(handed.text.reveal(), wanted=_form(subject), file_name=handed.file_name)
     facts = f"server {seen.server}\ncurrent-context {seen.current_context}\ncredentials {', '.join(seen.credentials)}"
-    return Observation(Fitness(seen.unusable, seen.server), Source.LOCAL, evidence=(Evidence("kubeconfig", facts),))
+    return Observation(
+        Fitness(seen.unusable, seen.server), Source.LOCAL, evidence=(Evidence("kubeconfig", facts),)
+    )
 
 
 def shape(subject: Subject) -> Observation[Fitness]:
@@ -155,7 +175,9 @@ def shape(subject: Subject) -> Observation[Fitness]:
     handed = subject.kubeconfig()
     seen = view(handed.text.reveal(), wanted=_form(subject), file_name=handed.file_name)
     facts = f"file {handed.file_name}\nclusters {seen.clusters}\nuser {seen.user}\nnamespace {seen.namespace}"
-    return Observation(Fitness(seen.shape_problems, seen.server), Source.LOCAL, evidence=(Evidence("kubeconfig", facts),))
+    return Observation(
+        Fitness(seen.shape_problems, seen.server), Source.LOCAL, evidence=(Evidence("kubeconfig", facts),)
+    )
 
 
 def authority(subject: Subject) -> Observation[Authority]:
@@ -167,7 +189,9 @@ def authority(subject: Subject) -> Observation[Authority]:
     address = handed_view(subject)
     problem, detail = _handshake(address.host, address.port, seen.ca_pem)
     return Observation(
-        Authority("", problem, detail), Source.NETWORK, evidence=(Evidence("TLS handshake", detail or "verified"),)
+        Authority("", problem, detail),
+        Source.NETWORK,
+        evidence=(Evidence("TLS handshake", detail or "verified"),),
     )
 
 
@@ -200,7 +224,8 @@ def resolution(subject: Subject) -> Observation[Resolution]:
     )
     expected = resolve_here(seen.host) or resolve_here(subject.world.admin.host)
     return Observation(
-        Resolution(seen.host, tuple(answer.get("resolved") or ()), expected, str(answer["error"])), Source.NETWORK
+        Resolution(seen.host, tuple(answer.get("resolved") or ()), expected, str(answer["error"])),
+        Source.NETWORK,
     )
 
 
@@ -209,7 +234,9 @@ def who(subject: Subject) -> Observation[WhoAmI]:
     handed = subject.kubeconfig()
     user, error = _asked(handed.text.reveal())
     return Observation(
-        WhoAmI(user, handed.expected_user, error), Source.CLUSTER, evidence=(Evidence("authenticated as", user or error),)
+        WhoAmI(user, handed.expected_user, error),
+        Source.CLUSTER,
+        evidence=(Evidence("authenticated as", user or error),),
     )
 
 
@@ -264,5 +291,3 @@ def admin_excess(subject: Subject) -> Observation[tuple[str, ...]]:
     ]
     answers = subject.client().access_reviews(questions)
     return Observation(tuple(str(a.request) for a in answers if a.allowed), Source.CLUSTER)
-
-

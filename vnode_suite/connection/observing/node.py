@@ -17,7 +17,7 @@ from vnode_suite.core.polling import poll
 from vnode_suite.model import Evidence, Observation, Source
 from vnode_suite.probes.nodes import NodeHistory, Transition, internal_ip, ready_of
 from vnode_suite.probes.pods import VNODE_KEY
-from vnode_suite.probes.vnodes import find
+from vnode_suite.probes.vnodes import ASK_AGAIN, find
 
 
 def listing(subject: Subject) -> Observation[Listing]:
@@ -30,7 +30,9 @@ def listing(subject: Subject) -> Observation[Listing]:
     else:
         joined = outcome.product
         value = Listing(created.id, joined.name, joined.found_by, joined.seconds, deadline)
-    nodes = "\n".join(f"{name} Ready={ready_of(node)[0]}" for name, node in subject.world.nodes.nodes().items())
+    nodes = "\n".join(
+        f"{name} Ready={ready_of(node)[0]}" for name, node in subject.world.nodes.nodes().items()
+    )
     return Observation(value, Source.CLUSTER, evidence=(Evidence("nodes", nodes),))
 
 
@@ -58,7 +60,9 @@ def readiness(subject: Subject) -> Observation[Readiness]:
 
     gone: Transition | None = None
     try:
-        gone = history.wait(lost, deadline_seconds=max(0.0, began + window - time.monotonic()), what="a loss of Ready")
+        gone = history.wait(
+            lost, deadline_seconds=max(0.0, began + window - time.monotonic()), what="a loss of Ready"
+        )
     except DeadlineExceeded:
         pass  # It stayed Ready, which is what the clause wants.
     value = Readiness(
@@ -82,7 +86,9 @@ def labels(subject: Subject) -> Observation[Labels]:
     node = node_object(subject)
     found = tuple(sorted((node["metadata"].get("labels") or {}).items()))
     shown = "\n".join(f"{key}={value}" for key, value in found)
-    return Observation(Labels(subject.node().name, found), Source.CLUSTER, evidence=(Evidence("labels", shown),))
+    return Observation(
+        Labels(subject.node().name, found), Source.CLUSTER, evidence=(Evidence("labels", shown),)
+    )
 
 
 def both_sides(subject: Subject) -> Observation[BothSides]:
@@ -96,7 +102,12 @@ def both_sides(subject: Subject) -> Observation[BothSides]:
         return True if found is not None and found.status != "Pending" else None
 
     try:
-        poll(final, what=f"the cloud's word on {created.id}", deadline_seconds=subject.cell.seconds("describe-consistent"))
+        poll(
+            final,
+            what=f"the cloud's word on {created.id}",
+            deadline_seconds=subject.cell.seconds("describe-consistent"),
+            interval_seconds=ASK_AGAIN,
+        )
     except DeadlineExceeded:
         pass  # Pending is an answer, too.
     found, evidence = settled(subject)
@@ -131,10 +142,18 @@ def identity(subject: Subject) -> Observation[Identity]:
         vnode_label=found.get(VNODE_KEY) == "true",
         vnode_taint=any(t["key"] == VNODE_KEY for t in spec.get("taints") or ()),
         pod_cidr=spec.get("podCIDR", ""),
-        excluded_from_load_balancers=any("exclude-balancer" in key or "exclude-from-external-load-balancers" in key for key in found),
+        excluded_from_load_balancers=any(
+            "exclude-balancer" in key or "exclude-from-external-load-balancers" in key for key in found
+        ),
     )
-    shown = {"metadata": {"name": meta["name"], "labels": found}, "spec": spec, "addresses": node["status"].get("addresses")}
-    return Observation(value, Source.CLUSTER, evidence=(Evidence("Node", json.dumps(shown, indent=1), "json"),))
+    shown = {
+        "metadata": {"name": meta["name"], "labels": found},
+        "spec": spec,
+        "addresses": node["status"].get("addresses"),
+    }
+    return Observation(
+        value, Source.CLUSTER, evidence=(Evidence("Node", json.dumps(shown, indent=1), "json"),)
+    )
 
 
 def time_to_ready(subject: Subject) -> Observation[float]:
@@ -142,4 +161,13 @@ def time_to_ready(subject: Subject) -> Observation[float]:
     return Observation(subject.ready(), Source.CLUSTER)
 
 
-__all__ = ["both_sides", "described", "identity", "labels", "listing", "node_object", "readiness", "time_to_ready"]
+__all__ = [
+    "both_sides",
+    "described",
+    "identity",
+    "labels",
+    "listing",
+    "node_object",
+    "readiness",
+    "time_to_ready",
+]

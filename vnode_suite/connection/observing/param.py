@@ -67,7 +67,9 @@ def membership(subject: Subject) -> Observation[Membership]:
     name = given_group(subject)
     group = subject.world.cloud.networks.security_group(name)
     value = Membership(tuple((v, found.get(v, "")) for v in wanted), name, group.vpc_id if group else "")
-    return Observation(value, Source.CLOUD, evidence=(Evidence("DescribeVSwitches", json.dumps(found, indent=1), "json"),))
+    return Observation(
+        value, Source.CLOUD, evidence=(Evidence("DescribeVSwitches", json.dumps(found, indent=1), "json"),)
+    )
 
 
 def _needs_some(vswitches: tuple[str, ...]) -> None:
@@ -86,7 +88,9 @@ def _group(subject: Subject) -> SecurityGroup:
 def group_type(subject: Subject) -> Observation[str]:
     """SecurityGroupType as DescribeSecurityGroups has it."""
     group = _group(subject)
-    return Observation(group.type, Source.CLOUD, evidence=(Evidence("DescribeSecurityGroups", f"{group.id}: {group.type}"),))
+    return Observation(
+        group.type, Source.CLOUD, evidence=(Evidence("DescribeSecurityGroups", f"{group.id}: {group.type}"),)
+    )
 
 
 def from_vpc(subject: Subject) -> Observation[Inbound]:
@@ -113,7 +117,10 @@ def _inbound(subject: Subject, group: SecurityGroup, sources: tuple[str, ...]) -
         for r in read
         if r.peer_cidr and not r.port_list
     )
-    lines = "\n".join(f"{r.priority:>3} {r.policy:<6} {r.protocol:<4} {r.ports or 'all'} {r.peer_cidr or r.peer_group or r.peer_prefix_list}" for r in read)
+    lines = "\n".join(
+        f"{r.priority:>3} {r.policy:<6} {r.protocol:<4} {r.ports or 'all'} {r.peer_cidr or r.peer_group or r.peer_prefix_list}"
+        for r in read
+    )
     return Observation(
         Inbound(group.id, rules, sources, len(read) - len(rules)),
         Source.CLOUD,

@@ -49,7 +49,9 @@ def nodeclient(subject: Subject) -> Observation[Rights]:
     generated = subject.identity()
     asked = AccessRequest("create", "certificatesigningrequests", CERTIFICATES_GROUP, "nodeclient")
     groups = (*generated.groups, "system:authenticated")
-    return rights.ask(subject.world.kube, [asked], user=generated.username, groups=groups, source="nodeclient")
+    return rights.ask(
+        subject.world.kube, [asked], user=generated.username, groups=groups, source="nodeclient"
+    )
 
 
 def selfnodeclient(subject: Subject) -> Observation[Rights]:
@@ -60,7 +62,9 @@ def selfnodeclient(subject: Subject) -> Observation[Rights]:
 
 def pods(subject: Subject) -> Observation[Exercised]:
     """Pods: update and patch, by review and on a Pod that is bound to the VNode."""
-    reviewed = _ask(subject, [AccessRequest("update", "pods"), AccessRequest("patch", "pods")], "pods update and patch")
+    reviewed = _ask(
+        subject, [AccessRequest("update", "pods"), AccessRequest("patch", "pods")], "pods update and patch"
+    )
     pod = subject.pod() if subject.sound is None else (subject.sound or subject).pod()
     path = f"/api/v1/namespaces/default/pods/{pod}"
     return rights.exercise(reviewed, subject.client(), path, marker=secrets.token_hex(4))
@@ -79,7 +83,11 @@ def claims(subject: Subject) -> Observation[Exercised]:
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": name, "namespace": "default", "labels": subject.cell.naming.labels},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}, "storageClassName": ""},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Mi"}},
+            "storageClassName": "",
+        },
     }
     made = subject.cell.making.ensure(body)
     try:
@@ -91,9 +99,17 @@ def claims(subject: Subject) -> Observation[Exercised]:
 
 def endpoints(subject: Subject) -> Observation[Exercised]:
     """Endpoints: create and update, by review and by holding a lock of the suite's (1.13)."""
-    reviewed = _ask(subject, [AccessRequest(verb, "endpoints") for verb in ("create", "update")], "endpoints create and update")
+    reviewed = _ask(
+        subject,
+        [AccessRequest(verb, "endpoints") for verb in ("create", "update")],
+        "endpoints create and update",
+    )
     name = f"vnode-suite-{subject.cell.run.id}-{secrets.token_hex(3)}"
-    body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name, "namespace": "kube-system", "labels": subject.cell.naming.labels}}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {"name": name, "namespace": "kube-system", "labels": subject.cell.naming.labels},
+    }
     entry = subject.cell.making.announce(body)
     collection = "/api/v1/namespaces/kube-system/endpoints"
     seen = rights.exercise_creation(reviewed, subject.client(), collection, body)
@@ -118,7 +134,11 @@ def sweep(subject: Subject) -> Observation[Sweep]:
         AccessRequest("create", "certificatesigningrequests", CERTIFICATES_GROUP, sub)
         for sub in ("nodeclient", "selfnodeclient")
     ]
-    granted += [AccessRequest(verb, what) for what in ("pods", "persistentvolumeclaims") for verb in ("update", "patch")]
+    granted += [
+        AccessRequest(verb, what)
+        for what in ("pods", "persistentvolumeclaims")
+        for verb in ("update", "patch")
+    ]
     if subject.world.version.facts.endpoints_right_needed:
         granted += [AccessRequest(verb, "endpoints") for verb in ("create", "update")]
     everyone = ["system:authenticated"]
@@ -150,6 +170,8 @@ def token_sweep(subject: Subject) -> Observation[Sweep]:
 
 def opened(subject: Subject) -> Observation[Rights]:
     """What binding ``system:node`` by RBAC opens across the cluster."""
-    asked = [AccessRequest(verb, what) for what in ("secrets", "configmaps") for verb in ("get", "list", "watch")]
+    asked = [
+        AccessRequest(verb, what) for what in ("secrets", "configmaps") for verb in ("get", "list", "watch")
+    ]
     asked.append(AccessRequest("create", "serviceaccounts", "", "token"))
     return _ask(subject, asked, "what system:node opens")

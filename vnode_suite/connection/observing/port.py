@@ -41,7 +41,11 @@ def streams(subject: Subject) -> Observation[Answer]:
     pod, kube = subject.pod(), subject.world.kube
     base = f"/api/v1/namespaces/default/pods/{pod}"
     ways: list[tuple[str, str]] = []
-    for name, path in (("exec", "/exec?command=true&stdout=true"), ("attach", "/attach?stdout=true"), ("port-forward", "/portforward")):
+    for name, path in (
+        ("exec", "/exec?command=true&stdout=true"),
+        ("attach", "/attach?stdout=true"),
+        ("port-forward", "/portforward"),
+    ):
         answer = kube.raw(f"{base}{path}", "POST", timeout_seconds=subject.cell.seconds("port-answer"))
         ways.append((name, "" if answer.status < 400 else f"HTTP {answer.status}"))
     return Observation(Answer(10250, tuple(ways)), Source.NETWORK)

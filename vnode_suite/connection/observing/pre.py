@@ -61,7 +61,9 @@ def _stub_server(minor: str) -> Iterator[KubeClient]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps({"major": "1", "minor": minor.split(".")[1], "gitVersion": f"v{minor}.0"}).encode()
+            body = json.dumps(
+                {"major": "1", "minor": minor.split(".")[1], "gitVersion": f"v{minor}.0"}
+            ).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -96,7 +98,9 @@ def reach(subject: Subject) -> Observation[Reach]:
     if subject.world.cloud.network == "loopback":
         reason = subject.world.cloud.network_reason
         raise StepNotReached(
-            Unreached("vpc", "no-namespaces", Text(f"no VPC could be made: {reason}", f"无法构建 VPC:{reason}"))
+            Unreached(
+                "vpc", "no-namespaces", Text(f"no VPC could be made: {reason}", f"无法构建 VPC:{reason}")
+            )
         )
     if rules_itself_out(seen.host):
         return Observation(Reach(seen.host, seen.port, (), None), Source.LOCAL)
@@ -119,7 +123,9 @@ def reach(subject: Subject) -> Observation[Reach]:
     return Observation(
         Reach(seen.host, seen.port, resolved, not problem, problem, str(answer["error"])),
         Source.NETWORK,
-        evidence=(Evidence(f"dial {seen.host}:{seen.port} from the VPC", json.dumps(shown, indent=1), "json"),),
+        evidence=(
+            Evidence(f"dial {seen.host}:{seen.port} from the VPC", json.dumps(shown, indent=1), "json"),
+        ),
     )
 
 
@@ -145,7 +151,11 @@ def clocks(subject: Subject) -> Observation[Clocks]:
     return Observation(
         Clocks(skew if abs(skew) > 1 else 0.0, ahead),
         Source.NETWORK,
-        evidence=(Evidence("Date header", f"{answer.headers.get('Date')} at {datetime.fromtimestamp(runner, UTC):%F %T}Z"),),
+        evidence=(
+            Evidence(
+                "Date header", f"{answer.headers.get('Date')} at {datetime.fromtimestamp(runner, UTC):%F %T}Z"
+            ),
+        ),
     )
 
 

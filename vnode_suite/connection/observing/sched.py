@@ -9,13 +9,28 @@ from vnode_suite.model import Observation, Text, Unreached
 from vnode_suite.probes import pods
 
 
+def _pod_took(subject: Subject) -> float | None:
+    """Seconds that a Pod of the VNode under test took to run."""
+    if subject.sound is None:
+        return None
+    subject.sound.outcome(subject.sound.pod)
+    known = subject.sound.steps.known("pod")
+    return known.seconds if known is not None and known.reached else None
+
+
+def _patience(subject: Subject, absent: str) -> float:
+    return subject.seconds("pod-running", absent=absent, took=_pod_took(subject))
+
+
 def by_selector(subject: Subject) -> Observation[Placed]:
     """A Pod with the nodeSelector and (unless that is the defect) the toleration."""
     subject.ready()
     node = subject.node().name
     # Several VNodes may be there at once; the host name says which of them is meant.
     pod = subject.make_pod(selector=True, tolerates=not subject.has("pod-without-toleration"), pinned=node)
-    return pods.await_running(subject.world.kube, pod, node, deadline_seconds=subject.cell.seconds("pod-running"))
+    return pods.await_running(
+        subject.world.kube, pod, node, deadline_seconds=subject.cell.seconds("pod-running")
+    )
 
 
 def by_name(subject: Subject) -> Observation[Placed]:
@@ -24,7 +39,9 @@ def by_name(subject: Subject) -> Observation[Placed]:
     node = subject.node().name
     named = f"{node}-missing" if subject.has("pod-names-missing-node") else node
     pod = subject.make_pod(node_name=named)
-    return pods.await_running(subject.world.kube, pod, named, deadline_seconds=subject.cell.seconds("pod-running"))
+    return pods.await_running(
+        subject.world.kube, pod, named, deadline_seconds=subject.cell.seconds("pod-running")
+    )
 
 
 def by_policy(subject: Subject) -> Observation[Placed]:
@@ -42,5 +59,7 @@ def annotated(subject: Subject) -> Observation[Annotated]:
     else:
         name = subject.pod()
     return pods.instance_annotation(
-        subject.world.kube, name, deadline_seconds=subject.cell.seconds("annotation-written")
+        subject.world.kube,
+        name,
+        deadline_seconds=subject.seconds("annotation-written", absent="annotation-absent", took=_pod_took(subject)),
     )

@@ -28,6 +28,8 @@ from vnode_suite.simulated.vnode.kubeconfig import ClusterAccess
 from vnode_suite.simulated.vpc.dns import StubResolver
 
 #: Largest line of a watch, in bytes: etcd takes no object above 1.5 MiB.
+#: How long any other request may take, in seconds: client-go's own time-out, unscaled.
+_PATIENCE = 32.0
 _LONGEST_LINE = 2 * 1024 * 1024
 #: Seconds after which a watch is opened anew (client-go: 5 to 10 minutes).
 WATCH_SECONDS = 300
@@ -75,7 +77,9 @@ class ApiServer:
         self.access = access
         self._dialling = dialling
         self._clock = clock
-        self._timeout = timeout
+        #: Of discovery: client-go bounds nothing else. A scaled one must not fail what a busy server merely delays.
+        self._discovery_timeout = timeout
+        self._timeout = max(timeout, _PATIENCE)
         try:
             self._tls = client_context(access)
         except ValueError as error:
@@ -181,7 +185,7 @@ class ApiServer:
         data = None if body is None else json.dumps(body).encode()
         headers = {} if data is None else {"Content-Type": content_type}
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._discovery_timeout if path == "/version" else self._timeout):
                 if self._clock.offset and not self.access.insecure:
                     await self._check_dates(method, url)
                 async with self._session.request(

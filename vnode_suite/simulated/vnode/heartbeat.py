@@ -27,6 +27,11 @@ class LeaseRenewal:
     _exists: bool = False
     _forbidden: bool = False
 
+    @property
+    def kept(self) -> bool:
+        """Whether there is a Lease that says that the VNode lives."""
+        return self._exists and not self._forbidden
+
     async def renew(self, server: ApiServer, node_uid: str) -> None:
         """Create or renew. Raises `ApiFailure`, save for the one refusal that is expected."""
         if self._forbidden or not self.api_version:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -26,6 +27,8 @@ from vnode_suite.simulated.vnode.pods import Pods
 T = TypeVar("T")
 
 _CONFLICT = 409
+#: Heartbeats to one status where a Lease carries them (a kubelet: 10 s and 5 min).
+_STATUS_EVERY = 10
 #: Share of a certificate's life after which it is renewed (client-go's certificate manager: 70 to 90 %).
 RENEWAL_SPAN = (0.7, 0.9)
 
@@ -167,9 +170,11 @@ class VNode:
     async def _beat(self, writer: NodeWriter, lease: LeaseRenewal, lock: LeaderLock, uid: str) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
-        while True:
-            await self._attempt("update node status", self._status(writer))
+        for beat in itertools.count():
             await self._attempt("renew lease", lease.renew(self._server, uid))
+            # As a kubelet: where the lease is the heartbeat, the much larger status is written now and then.
+            if beat % _STATUS_EVERY == 0 or not lease.kept:
+                await self._attempt("update node status", self._status(writer))
             await self._attempt("renew leader lock", lock.renew(self._server))
             if "heartbeat-stops" in self._order.defects:
                 return
