@@ -5,8 +5,8 @@
     python3 run.py vnode-suite explain DS-02
 
 The environment is `.venv` beside this file: the pinned, hash-checked packages of requirements.txt and the
-checkout itself. It is made anew when a pin, the Python or the folder changes; otherwise nothing is looked up, on
-the network or in the environment, and the command takes this process over: its terminal, signals and status.
+checkout itself. It is made anew when a pin, the Python or the folder changes; otherwise nothing is looked up,
+and the command takes this process over: its terminal, its signals and its status.
 
 Only the standard library of Python 3.11 is needed. The system's own Python is not written to.
 """
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(0 if arguments else USAGE)
     wanted = made_from()
     if not is_whole(wanted):
-        with open(__file__, "rb") as lock:
+        with Path(__file__).open("rb") as lock:
             # Two at once: the second waits, and finds the work done.
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not is_whole(wanted):
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
     os.environ["VIRTUAL_ENV"] = str(VENV)
     os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     os.environ.pop("PYTHONHOME", None)
-    os.execv(program, [str(program), *arguments[1:]])
+    os.execv(program, [str(program), *arguments[1:]])  # noqa: S606 - what the caller asked for
 
 
 def made_from() -> str:
@@ -106,7 +106,12 @@ def watched(command: list[str], count: int) -> None:
             lines.append(line)
             if on_terminal and line.startswith(("Collecting", "Installing", "Obtaining")):
                 done = sum(one.startswith("Collecting") for one in lines)
-                print(f"\r\033[K  {min(done, count)}/{count} {line.strip():.60}", end="", file=sys.stderr, flush=True)
+                print(
+                    f"\r\033[K  {min(done, count)}/{count} {line.strip():.60}",
+                    end="",
+                    file=sys.stderr,
+                    flush=True,
+                )
     if on_terminal:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     if process.returncode != 0:
@@ -125,6 +130,6 @@ def stop(text: str, status: int = FAILED) -> None:
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever has an older one is told so
         stop(f"Python 3.11 or later is needed, this is {sys.version.split()[0]}: {sys.executable}", USAGE)
     main(sys.argv[1:])

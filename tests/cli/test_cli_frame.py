@@ -89,8 +89,8 @@ def test_every_example_in_the_help_is_understood(
 ) -> None:
     """Examples are parsed as the command parses them, in a folder that has the files that they name."""
     monkeypatch.chdir(tmp_path)
-    for name in ("admin.conf", "vnode-config", "signer.pem", "signer.pub"):
-        Path(name).touch()
+    for file in ("admin.conf", "vnode-config", "signer.pem", "signer.pub"):
+        Path(file).touch()
     words = shlex.split(re.split(r" [<>|] ", example)[0])[1:]
     command: click.Command | None = main
     name: str | None = "vnode-suite"

@@ -16,7 +16,7 @@ class Generation:
     #: Empty where it succeeded; else a slug, and the words of what refused it.
     problem: str = ""
     detail: str = ""
-    #: Rights beyond the usual that were given and are granted now (1.13: endpoints), and whether they must be.
+    #: Rights beyond the usual that were given and are granted now (1.13: endpoints); whether they must be.
     extra: tuple[str, ...] = ()
     extra_needed: bool = False
 
@@ -320,19 +320,45 @@ def generated_file_has_the_documented_shape(fitness: Fitness) -> Judgement:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedApprover:
+    """What the published approver's behaviour says of itself on this server."""
+
+    #: Version of certificates.k8s.io that it watches.
+    api: str
+    #: Why no request reaches it, in the server's words; empty where they do.
+    problem: str
+    #: Whether the version is known as one on which it works.
+    known_to_work: bool
+
+
 @check("KCFG-15")
-def published_approver_on_this_version(issue: Issue) -> Judgement:
+def published_approver_on_this_version(seen: PublishedApprover) -> Judgement:
     """The published approver's behaviour (certificates/v1 only) on this version."""
+    expected = Text(
+        "the page: an approver for bootstrap on every version of its window; "
+        f"known of the published one here: {'works' if seen.known_to_work else 'sees no request'}",
+        "页面:窗口内各版本均由 approver 批准;"
+        f"已知公开版本在此版本上{'可用' if seen.known_to_work else '看不到请求'}",
+    )
+    if not seen.problem:
+        return reports(
+            expected,
+            Text(
+                f"it watches certificates.k8s.io/{seen.api} and requests reach it",
+                f"它监听 certificates.k8s.io/{seen.api},可收到请求",
+            ),
+            "works",
+        )
     return reports(
+        expected,
         Text(
-            "the published approver approves on every version of the window",
-            "已发布的 approver 在窗口内各版本均可批准",
+            f"it asks for certificates.k8s.io/{seen.api} and never sees a request ({seen.problem}), "
+            "while its process and Pod look healthy: approve by another one, or kubectl certificate approve",
+            f"它请求 certificates.k8s.io/{seen.api},始终看不到请求({seen.problem}),"
+            "而进程与 Pod 看似正常:请使用其他 approver 或 kubectl certificate approve",
         ),
-        Text(
-            f"the CSR is {issue.state} after {issue.seconds:.1f} s {issue.detail}".strip(),
-            f"{issue.seconds:.1f} 秒后 CSR 状态为 {issue.state} {issue.detail}".strip(),
-        ),
-        "works" if issue.state == "issued" else "dead-below-1.19",
+        "sees-no-request",
     )
 
 

@@ -62,6 +62,8 @@ class Readiness:
     lost_after: float = 0.0
     deadline: float = 0.0
     last: str = ""
+    #: Kinds of the objects that it renews besides the Node's status: ``Lease``, ``Endpoints`` (a lock).
+    heartbeat: tuple[str, ...] = ()
 
 
 @check("NODE-02")
@@ -87,11 +89,14 @@ def node_becomes_and_stays_ready(readiness: Readiness) -> Judgement:
                 f"{readiness.ready_after:.1f} 秒后就绪,又过 {readiness.lost_after:.1f} 秒变为 {readiness.lost}",
             ),
         )
+    beside = ", ".join(readiness.heartbeat) or "nothing else"
+    beside_zh = "、".join(readiness.heartbeat) or "无其他对象"
     return holds(
         expected,
         Text(
-            f"Ready after {readiness.ready_after:.1f} s and for {readiness.watched:.1f} s since",
-            f"{readiness.ready_after:.1f} 秒后就绪,此后持续 {readiness.watched:.1f} 秒",
+            f"Ready after {readiness.ready_after:.1f} s and for {readiness.watched:.1f} s since; "
+            f"kept up besides the Node's status: {beside}",
+            f"{readiness.ready_after:.1f} 秒后就绪,此后持续 {readiness.watched:.1f} 秒;除节点状态外还更新:{beside_zh}",
         ),
     )
 

@@ -18,7 +18,7 @@ from vnode_suite.clusters.kube import KubeClient, KubeError, KubeUnreachable
 from vnode_suite.core.errors import SuiteError
 
 #: Order in which kinds are undone: what uses something goes before what it uses.
-_ORDER = ("delete-vnode", "patch-object", "delete-object", "stop-process", "remove-network", "remove-folder")
+_ORDER = ("delete-vnode", "forget-vnode", "patch-object", "delete-object", "stop-process", "remove-network", "remove-folder")
 _RUN_LABEL = "vnode-suite/run"
 _LABELLED = (
     "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
@@ -169,7 +169,7 @@ def _may_be_there(entry: Entry, record: Record) -> bool:
             return Path(str(undo["path"])).exists()
         case "remove-network":
             return bridge_of(str(undo["run"])).exists()
-        case "delete-object" | "patch-object":
+        case "delete-object" | "patch-object" | "forget-vnode":
             reach = record.clusters.get(str(undo.get("cluster")))
             return reach is None or reach.kubeconfig is not None
         case _:

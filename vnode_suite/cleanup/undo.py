@@ -124,6 +124,7 @@ def standard_registry(clusters: ClusterAccess) -> UndoRegistry:
     registry.register("remove-network", remove_network)
     registry.register("delete-object", lambda entry: delete_object(entry, clusters))
     registry.register("patch-object", lambda entry: patch_object(entry, clusters))
+    registry.register("forget-vnode", lambda entry: forget_vnode(entry, clusters))
     return registry
 
 
@@ -208,3 +209,41 @@ def patch_object(entry: Entry, clusters: ClusterAccess) -> str | None:
     except KubeError as problem:
         return None if problem.status == 404 else problem.message or str(problem)
     return None
+
+
+#: Where a VNode leaves something: its Node, which it may not delete; its Lease and, on 1.13, its leader lock, which
+#: hold its id in their names; its requests, which are told by who asked.
+_NAMED_AFTER_IT = (
+    "/api/v1/nodes",
+    "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+    "/apis/coordination.k8s.io/v1beta1/namespaces/kube-node-lease/leases",
+    "/api/v1/namespaces/kube-system/endpoints",
+)
+_ASKED_BY_IT = (
+    "/apis/certificates.k8s.io/v1/certificatesigningrequests",
+    "/apis/certificates.k8s.io/v1beta1/certificatesigningrequests",
+)
+
+
+def forget_vnode(entry: Entry, clusters: ClusterAccess) -> str | None:
+    """Delete what a VNode that is gone left in a cluster; nothing of it carries a label.
+
+    `undo` holds `id`, the VirtualNodeId, and `requesters`, the users in whose name it asked for certificates.
+    """
+    kube = clusters.client(str(entry.undo["cluster"]))
+    if kube is None:
+        return None
+    virtual_node_id, requesters = str(entry.undo["id"]), frozenset(entry.undo.get("requesters") or ())
+    problems: list[str] = []
+    for collection in (*_NAMED_AFTER_IT, *_ASKED_BY_IT):
+        try:
+            for item in kube.list(collection):
+                name = str(item["metadata"]["name"])
+                asked = (item.get("spec") or {}).get("username") in requesters
+                if virtual_node_id in name or (collection in _ASKED_BY_IT and asked):
+                    kube.delete(f"{collection}/{name}")
+        except KubeError as problem:
+            # 404: that API version is not served, or the garbage collector was quicker.
+            if problem.status != 404:
+                problems.append(problem.message or str(problem))
+    return "; ".join(problems) or None

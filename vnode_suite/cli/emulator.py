@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -85,17 +85,20 @@ def emulator(as_json: bool, **given: Any) -> None:
     `--json` the line has endpoint, region, access_key_id, access_key_secret, account_id, vpc_id, vswitch_ids,
     security_group_id and more.
     """
-    with tempfile.TemporaryDirectory(prefix="vnode-suite-emulator-") as folder:
+    ready = False
+    with ExitStack() as until_ready:
+        folder = until_ready.enter_context(tempfile.TemporaryDirectory(prefix="vnode-suite-emulator-"))
         process, errors = _start(_configuration(given), Path(folder))
-        ready = False
         try:
             line = process.stdout.readline() if process.stdout else ""
-            (Path(folder) / "config.json").unlink()
+            # It holds the access key's secret, and has been read; were we killed later, it would stay.
+            until_ready.close()
             if not line:
                 _refused(process, errors)
+            # From here on, ending it is its ordinary end.
+            ready = True
             errors.pass_on()
             _tell(line, as_json, made_up=not given["access_key_secret"])
-            ready = True
             process.wait()
         except KeyboardInterrupt:
             if not ready:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
@@ -35,7 +35,14 @@ _APPROVER_IS_BLIND = (
 )
 
 
-class Life(click.ParamType[timedelta | None]):
+if TYPE_CHECKING:
+    _LifeType = click.ParamType[timedelta | None]
+else:
+    # click 8.2's ParamType takes no type argument when the program runs.
+    _LifeType = click.ParamType
+
+
+class Life(_LifeType):
     """A time such as 30m, 24h or 10d, or `never`."""
 
     name = "DURATION|never"

@@ -129,7 +129,7 @@ def down(name: str) -> bool:
         was_running = there.running
         if was_running:
             _end(ProcessIdentity(there.pid, there.start), name)
-        shutil.rmtree(folder)
+        _remove(folder)
         return was_running
 
 
@@ -205,6 +205,16 @@ def _end(keeper: ProcessIdentity, name: str) -> None:
             )
             return
     raise ClusterError(f"the keeper of {name} (process {keeper.pid}) does not end")
+
+
+def _remove(folder: Path) -> None:
+    """Remove a control plane's folder; a killed keeper's supervisor may still be removing keys in it."""
+
+    def gone() -> bool | None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None if folder.exists() else True
+
+    poll(gone, what=f"{folder} to be removed", deadline_seconds=_DOWN_SECONDS)
 
 
 def _read(folder: Path) -> Standing | None:

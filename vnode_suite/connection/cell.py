@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vnode_suite.connection.world import World
 
 #: Joins that may run at once: each is mostly waiting, and two cores are all that many machines have.
-_EARLY_WORKERS = 6
+_EARLY_WORKERS = 16
 
 
 class CellRun:

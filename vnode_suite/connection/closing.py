@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vnode_suite.access.generate import Generated
 from vnode_suite.clusters.kube import KubeError
 from vnode_suite.connection import exclusion, identities
+from vnode_suite.connection.leavings import leavings, remove_leavings
 from vnode_suite.core.errors import DeadlineExceeded, SuiteError
 from vnode_suite.eci.errors import EciError
 from vnode_suite.probes.pods import INSTANCE_ANNOTATION
@@ -73,6 +74,8 @@ def _close(world: World) -> Closed:
     cells = world.cells
     for cell in cells:
         cell.stop_early()
+    # Never is more there at once than now: every VNode still runs.
+    world.measure_memory()
     vnodes = {i: cell.cell.id for cell in cells for i in _vnode_ids(cell)}
     instances: dict[str, str] = {}
     objects: dict[str, str] = {}
@@ -90,10 +93,36 @@ def _close(world: World) -> Closed:
             objects |= dict.fromkeys(_node_leavings(cell), cell.cell.id)
             _remove_requests(cell)
             list(pool.map(partial(_remove_node, cell), _node_names(cell)))
+            remove_leavings(world, _leaving_names(cell))
     for cell in cells:
         objects |= dict.fromkeys(_remove_identity(cell), cell.cell.id)
     exclusion.revert(world)
+    _await_daemonset_pods(world, [name for cell in cells for name in _node_names(cell)])
     return Closed(vnodes, objects, instances)
+
+
+#: kube-controller-manager looks for Pods of nodes that are gone every 20 s, and waits 40 s before it removes one
+#: (pkg/controller/podgc); twice that for a busy one.
+_ORPHANS_SECONDS = 120.0
+
+
+def _await_daemonset_pods(world: World, nodes: list[str]) -> None:
+    """Wait until the cluster itself has removed DaemonSet Pods that it had bound to VNodes that are gone.
+
+    They came with the VNode, where nothing kept the DaemonSet off; but they are not the run's to delete. A cluster
+    of the run's own takes them along.
+    """
+    if world.cluster.ends_with_the_run or not nodes:
+        return
+    try:
+        world.kube.wait_for_list(
+            "/api/v1/pods",
+            lambda items: not any(pod["spec"].get("nodeName") in nodes for pod in items),
+            deadline_seconds=_ORPHANS_SECONDS,
+            what="Pods that the cluster had bound to the VNodes to be gone",
+        )
+    except DeadlineExceeded as late:
+        world.run.ledger.write("note", text={"en": str(late), "zh": str(late)})
 
 
 def close_twin(subject: Subject) -> Closed:
@@ -107,6 +136,7 @@ def close_twin(subject: Subject) -> Closed:
     with suppress(KubeError, DeadlineExceeded):
         for name in [n for n in subject.world.nodes.nodes() if vnode.id in n]:
             _remove_node(subject.cell, name)
+        remove_leavings(subject.world, [vnode.id])
     return Closed({vnode.id: subject.cell.cell.id}, {}, {i: v for i, v in before.items() if v == vnode.id})
 
 
@@ -216,7 +246,13 @@ def _node_names(cell: CellRun) -> list[str]:
 
 def _node_leavings(cell: CellRun) -> list[str]:
     requests = [f"CertificateSigningRequest {c['metadata']['name']}" for c in _requests(cell)]
-    return [f"Node {name}" for name in _node_names(cell)] + requests
+    beside = [str(each) for each in leavings(cell.world, _leaving_names(cell))]
+    return [f"Node {name}" for name in _node_names(cell)] + beside + requests
+
+
+def _leaving_names(cell: CellRun) -> list[str]:
+    """What a Lease is called after, and a lock."""
+    return [*_node_names(cell), *_vnode_ids(cell)]
 
 
 def _requests(cell: CellRun) -> list[dict[str, Any]]:
@@ -243,9 +279,6 @@ def _remove_node(cell: CellRun, name: str) -> None:
         return
     kube = cell.world.kube
     _delete(cell, f"/api/v1/nodes/{name}")
-    for group in ("v1", "v1beta1"):
-        with suppress(KubeError):
-            kube.delete(f"/apis/coordination.k8s.io/{group}/namespaces/kube-node-lease/leases/{name}")
     kube.wait_for(
         f"/api/v1/nodes/{name}",
         lambda found: found is None,
@@ -279,9 +312,11 @@ def leftovers(subject: Subject) -> tuple[str, ...]:
                 kind == "Node"
                 and meta["uid"] not in world.before.objects
                 and _not_anothers(cell, meta["name"])
+                and _may_be_a_vnode(cell, meta)
             )
             if (mine or new_node) and not meta.get("deletionTimestamp"):
                 found.append(f"{kind} {meta['name']}")
+    found += [str(each) for each in leavings(world, _leaving_names(cell))]
     found += [f"CertificateSigningRequest {c['metadata']['name']}" for c in _requests(cell)]
     return tuple(found)
 
@@ -294,12 +329,21 @@ def _not_anothers(cell: CellRun, name: str) -> bool:
     return name not in others and not any(i in name for i in ids)
 
 
+def _may_be_a_vnode(cell: CellRun, meta: Mapping[str, Any]) -> bool:
+    """Whether a new Node may be the run's: a cluster of others gets nodes of its own while it runs."""
+    if cell.world.cluster.ends_with_the_run:
+        return True
+    name = str(meta["name"])
+    return name.startswith(f"{cell.world.cloud.region}.") or any(i in name for i in _vnode_ids(cell))
+
+
+#: Where the run makes things, and nowhere else: on a given cluster it may not look into all Secrets.
 _LOOKED_FOR = (
     ("/api/v1/nodes", "Node"),
-    ("/api/v1/pods", "Pod"),
-    ("/api/v1/secrets", "Secret"),
-    ("/api/v1/serviceaccounts", "ServiceAccount"),
-    ("/api/v1/persistentvolumeclaims", "PersistentVolumeClaim"),
+    ("/api/v1/namespaces/default/pods", "Pod"),
+    ("/api/v1/namespaces/kube-system/secrets", "Secret"),
+    ("/api/v1/namespaces/kube-system/serviceaccounts", "ServiceAccount"),
+    ("/api/v1/namespaces/default/persistentvolumeclaims", "PersistentVolumeClaim"),
     ("/apis/rbac.authorization.k8s.io/v1/clusterroles", "ClusterRole"),
     ("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", "ClusterRoleBinding"),
     ("/apis/apps/v1/daemonsets", "DaemonSet"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -108,8 +108,14 @@ class CloudSide:
 
 
 @contextmanager
-def open_cloud(run: Run, version: str) -> Iterator[CloudSide]:
-    """Start the emulator, as a process of its own, and connect the official SDK to it."""
+def open_cloud(
+    run: Run, version: str, *, connected: Sequence[str] = (), dns_records: Mapping[str, str] | None = None
+) -> Iterator[CloudSide]:
+    """Start the emulator, as a process of its own, and connect the official SDK to it.
+
+    :param connected: networks (CIDR) outside the VPC that are reached over this machine.
+    :param dns_records: names that the VPC's DNS knows: to an address, or to ``host`` for this machine's.
+    """
     name = f"simulated-{version}"
     # Two worlds of one run are two networks: each needs a name of its own, of eight characters at most.
     network_id = f"{run.id[:5]}{version.replace('.', '')[-3:]}"
@@ -120,6 +126,8 @@ def open_cloud(run: Run, version: str) -> Iterator[CloudSide]:
                 "run_id": network_id,
                 "region": run.settings.cloud.region,
                 "admin": True,
+                "connected": list(connected),
+                "dns_records": dict(dns_records or {}),
                 "timing": {
                     "client_timeout": SIMULATED_CLIENT_TIMEOUT,
                     "heartbeat": SIMULATED_HEARTBEAT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vnode_suite.core.settings import Settings
-from vnode_suite.model import Cell, Cloud, Identity, Provider
+from vnode_suite.model import Cell, Cloud, Identity
 
 
 def conditions(settings: Settings, cell: Cell) -> frozenset[str]:
@@ -17,10 +17,14 @@ def conditions(settings: Settings, cell: Cell) -> frozenset[str]:
     held.add("tags-given")
     if settings.cloud.taints:
         held.add("taints-given")
-    if settings.cluster.provider is not Provider.EXISTING:
+    learnt = settings.cluster.learnt
+    if learnt is None or learnt.kube_proxy:
+        # A given cluster has what it has; on one of its own the run sees to it that there is one.
         held.add("kube-proxy")
-    if settings.cluster.apply_exclusion != "off":
-        held |= {"kube-proxy", "exclusion-applied"}
+        if settings.cluster.apply_exclusion != "off":
+            held.add("exclusion-applied")
+    if learnt is not None and learnt.server_by_name:
+        held.add("server-by-name")
     if settings.scope.security_required:
         held.add("security-required")
     if settings.cloud.cloud is Cloud.EMULATOR:

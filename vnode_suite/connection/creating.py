@@ -76,6 +76,7 @@ def create(subject: Subject) -> Created:
         raise
     entry.done(id=virtual_node_id)
     subject.journal_entry = entry
+    _note_traces(subject, virtual_node_id)
     cell.run.ledger.write(
         "created", cell=cell.cell.id, kind="VirtualNode", name=request.name, where="cloud", id=virtual_node_id
     )
@@ -91,6 +92,25 @@ def create(subject: Subject) -> Created:
         severity="normal",
     )
     return Created(VirtualNodeId(virtual_node_id), request, called_at, before)
+
+
+def _note_traces(subject: Subject, virtual_node_id: str) -> None:
+    """Write down what a VNode will leave in a cluster that outlives the run: it labels nothing."""
+    cell, world = subject.cell, subject.world
+    if world.cluster.ends_with_the_run:
+        return
+    world.run.journal.intend(
+        "VNode's traces",
+        virtual_node_id,
+        {
+            "action": "forget-vnode",
+            "cluster": world.ref,
+            "id": virtual_node_id,
+            "requesters": [cell.sound.identity().username, f"system:vnode:{virtual_node_id}"]
+            if cell.cell.identity is Identity.BOOTSTRAP
+            else [],
+        },
+    ).done()
 
 
 def address_of(subject: Subject, created: Created) -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
 
 #: Clauses of the VNode under test whose observation is mostly waiting.
-_SLOW = (
+SLOW = (
     "NODE-02",
     "EVENT-01",
     "EVENT-02",
@@ -39,10 +39,10 @@ def early_work(cell: CellRun) -> Iterator[Callable[[], Any]]:
     if any(clause == "CLEAN-04" for clause, _ in wanted):
         yield cell.sound.pod
     cases = [case for case in wanted if not case[0].startswith("CLEAN-")]
-    for clause, defect in sorted(cases, key=lambda case: (case[1] is not None, case[0] not in _SLOW)):
+    for clause, defect in sorted(cases, key=lambda case: (case[1] is not None, case[0] not in SLOW)):
         look = look_of(clause)
         if defect is None:
-            if clause in _SLOW:
+            if clause in SLOW:
                 yield lambda look=look: cell.sound.observe(look)  # type: ignore[misc]
         elif defects.defect(defect).scope == "own-object":
             yield lambda look=look, defect=defect: cell.twin(defects.defect(defect)).observe(look)  # type: ignore[misc]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vnode_suite.core.errors import HarnessError
 from vnode_suite.probes.daemonsets import (
     affinity_patch,
     excluding,
@@ -47,6 +48,8 @@ def applied(world: World, *, skip: bool) -> Applied:
 
 def _apply(world: World, skip: bool) -> Applied:
     proxy = world.kube_proxy
+    if proxy is None:
+        return Applied((), {}, None)
     path = path_of(proxy.namespace, proxy.name)
     there = world.kube.get(path)
     before, restoring = required_terms(there), restoring_patch(there)
@@ -75,6 +78,8 @@ def set_terms(world: World, terms: Any) -> None:
 
 def _patch(world: World, patch: Mapping[str, Any]) -> None:
     proxy = world.kube_proxy
+    if proxy is None:
+        raise HarnessError("there is no kube-proxy DaemonSet to patch")
     world.kube.patch(path_of(proxy.namespace, proxy.name), patch)
     settled(
         world.kube,
@@ -88,9 +93,30 @@ def revert(world: World) -> None:
     """Give the DaemonSet its own terms back, unless it was asked to stay patched."""
     with world.exclusion_guard:
         done = world.exclusion
-        if done is None or done.at is None or world.run.settings.cluster.apply_exclusion == "keep":
+        if done is None or done.at is None:
+            return
+        if world.run.settings.cluster.apply_exclusion == "keep":
+            _leave(world)
             return
         _patch(world, done.restoring)
         if world.exclusion_entry is not None:
             world.exclusion_entry.undone()
         world.exclusion = Applied(done.before, done.restoring, None)
+
+
+def _leave(world: World) -> None:
+    """Write down that the exclusion stays on request, so that no sweep reverts it later."""
+    entry, world.exclusion_entry = world.exclusion_entry, None
+    if entry is None:
+        return
+    entry.undone()
+    for cell in world.cells[:1]:
+        world.run.ledger.write(
+            "left",
+            cell=cell.cell.id,
+            kind=entry.kind,
+            name=entry.name,
+            where=entry.where,
+            id="",
+            reason="kept: --vnode-apply-exclusion keep",
+        )

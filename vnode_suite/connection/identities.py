@@ -26,8 +26,9 @@ from vnode_suite.access.taking import Holding
 from vnode_suite.access.variants import VARIANTS, broken, with_token
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.connection.doubles import TlsDouble
+from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.core.secrets import Secret
-from vnode_suite.model import Identity
+from vnode_suite.model import Identity, Unreached
 
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
@@ -58,7 +59,10 @@ def handed(subject: Subject) -> Handed:
     from vnode_suite.connection.subject import Handed
 
     generated = subject.identity()
-    text = generated.kubeconfig.reveal()
+    way = subject.world.way
+    if way.problem is not None:
+        raise StepNotReached(Unreached("vpc", "no-way-to-the-server", way.problem))
+    text = way.told(generated.kubeconfig.reveal())
     for name in sorted(subject.defects & VARIANTS.keys()):
         text = broken(text, name)
     if subject.has("credential-of-another"):

@@ -24,7 +24,7 @@ from vnode_suite.data.catalogue import Catalogue, load_catalogue
 from vnode_suite.data.deadlines import Deadlines, load_deadlines
 from vnode_suite.data.defects import Defects, load_defects
 from vnode_suite.data.versions import Versions, load_versions
-from vnode_suite.model import Cell, Cloud
+from vnode_suite.model import Cell, Cloud, Provider
 
 
 #: What was selected of one cell: clauses, each alone or with a defect to show that its check can fail.
@@ -66,9 +66,7 @@ class Run:
         self.ledger = Ledger(self.folder / ledger_name(self.shard), self.secrets, self.shard)
         self.catalogue = load_catalogue(scope.page_revision)
         self.defects = load_defects()
-        self.deadlines = load_deadlines(
-            scope.deadlines, simulated=self.settings.cloud.cloud is not Cloud.LIVE
-        )
+        self.deadlines = _deadlines(self.settings)
         self.versions = load_versions()
 
     def __enter__(self) -> Run:
@@ -120,6 +118,26 @@ class Run:
         self.supervisor.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.journal.close()
+
+
+#: Entries that a cluster decides and not the simulated side: of a given one nothing is known to be quick.
+_OF_THE_CLUSTER = (
+    "rights-visible",
+    "certificate-issued",
+    "daemonset-settled",
+    "pod-gone",
+    "objects-gone",
+    "stays-ready",
+)
+
+
+def _deadlines(settings: Settings) -> Deadlines:
+    simulated = settings.cloud.cloud is not Cloud.LIVE
+    changed = dict(settings.scope.deadlines)
+    if simulated and settings.cluster.provider is Provider.EXISTING:
+        real = load_deadlines({}, simulated=False)
+        changed = {name: real.seconds(name) for name in _OF_THE_CLUSTER} | changed
+    return load_deadlines(changed, simulated=simulated)
 
 
 def ledger_name(shard: str) -> str:

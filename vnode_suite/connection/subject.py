@@ -73,6 +73,15 @@ class Joined:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class RunningPod:
+    """A Pod of the suite's on a VNode."""
+
+    name: str
+    #: From its creation until it ran.
+    seconds: float
+
+
 class Subject:
     """See the module. Every method marked as a step runs once and is remembered.
 
@@ -140,14 +149,6 @@ class Subject:
 
     def _own_defects(self) -> list[Defect]:
         return [self.cell.run.defects.defect(name) for name in sorted(self.defects)]
-
-    def _took(self, product: Callable[[Subject], object]) -> float | None:
-        """Seconds that a step took for the VNode under test; waits for it to be taken there."""
-        if self.sound is None:
-            return None
-        outcome = outcome_of(partial(product, self.sound))
-        known = self.sound.steps.known(getattr(product, "step_name", ""))
-        return known.seconds if known is not None and outcome.reached else None
 
     def outcome(self, product: Callable[[], T]) -> Outcome[T]:
         """A step's outcome, for the clause that judges the step itself."""
@@ -229,6 +230,13 @@ class Subject:
             self._clients.append(made)
         return made
 
+    def _join_took(self) -> float | None:
+        joined = self.sound.outcome(self.sound.node).product if self.sound is not None else None
+        return joined.seconds if joined else None
+
+    def _ready_took(self) -> float | None:
+        return self.sound.outcome(self.sound.ready).product if self.sound is not None else None
+
     def _issue_took(self) -> float | None:
         outcome = self.sound.outcome(self.sound.issuance) if self.sound is not None else None
         return outcome.product.issued_after if outcome and outcome.product else None
@@ -295,7 +303,7 @@ class Subject:
             at = history.first_seen(found[0]) or time.monotonic()
             return Joined(found[0], found[1], at - created.called_at)
 
-        deadline = self.seconds("node-registered", absent="not-listed", took=self._took(Subject.node))
+        deadline = self.seconds("node-registered", absent="not-listed", took=self._join_took())
         return self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"the Node of {created.id}")
 
     @property
@@ -313,13 +321,14 @@ class Subject:
             first = next((t for t in history.transitions(joined.name) if t.ready == "True"), None)
             return first.at - created.called_at if first else None
 
-        deadline = self.seconds("node-ready", absent="never-ready", took=self._took(Subject.ready))
+        deadline = self.seconds("node-ready", absent="never-ready", took=self._ready_took())
         return self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"{joined.name} to be Ready")
 
     @step("pod")
-    def pod(self) -> str:
-        """A Pod of the suite's runs on the VNode; its name, in namespace default."""
+    def pod(self) -> RunningPod:
+        """A Pod of the suite's runs on the VNode, in namespace default."""
         self.ready()
+        began = time.monotonic()
         name = self.make_pod(node_name=self.node().name)
         self.world.kube.wait_for(
             f"/api/v1/namespaces/default/pods/{name}",
@@ -327,7 +336,7 @@ class Subject:
             deadline_seconds=self.cell.seconds("pod-running"),
             what=f"the Pod {name} to run",
         )
-        return name
+        return RunningPod(name, time.monotonic() - began)
 
     def make_pod(self, **how: Any) -> str:
         """Create a Pod for this VNode (see :func:`vnode_suite.probes.pods.vnode_pod`); its name."""

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from typing import TYPE_CHECKING, TypeVar
 
 from vnode_suite.access.kubeconfig import AdminCluster, admin_cluster
 from vnode_suite.cleanup.journal import Entry
+from vnode_suite.clusters.cluster import Cluster
 from vnode_suite.clusters.kube import AccessRequest, KubeClient
-from vnode_suite.clusters.local.assets import obtain_binaries
-from vnode_suite.clusters.local.controlplane import ControlPlaneSettings, LocalCluster, start_local_cluster
 from vnode_suite.connection.cell import CellRun
 from vnode_suite.connection.closing import Closed, close_world
-from vnode_suite.connection.cloud import CloudSide, open_cloud
+from vnode_suite.connection.cloud import CloudSide
 from vnode_suite.connection.exclusion import Applied
-from vnode_suite.connection.standins import KubeProxy, stand_in_for_kubeadm
+from vnode_suite.connection.opening import OPENINGS
+from vnode_suite.connection.standins import KubeProxy
+from vnode_suite.connection.way import Way
 from vnode_suite.core.errors import SuiteError
+from vnode_suite.core.memory import pss_bytes
 from vnode_suite.data.versions import KubernetesVersion
-from vnode_suite.model import Cell, Text
-from vnode_suite.eci import sdk
+from vnode_suite.model import Cell, Provider, Text
 from vnode_suite.probes import rights
 from vnode_suite.probes.nodes import NodeHistory
-from vnode_suite.probes.snapshots import Snapshot, dump
+from vnode_suite.probes.snapshots import Snapshot
 
 if TYPE_CHECKING:
     from vnode_suite.connection.run import Run
 
-#: How soon a lost heartbeat shows, in seconds (kube-controller-manager's default: 40 and 5). Long enough for a
-#: simulated VNode on two busy cores to be a few seconds late with its renewal.
-NODE_MONITOR_GRACE = 8.0
-NODE_MONITOR_PERIOD = 1.0
+T = TypeVar("T")
 
 
 class World:
@@ -47,19 +44,24 @@ class World:
     def __init__(self, run: Run, version: str) -> None:
         self.run = run
         self.version_name = version
-        self.version: KubernetesVersion = run.versions.resolve(version)
+        self.version: KubernetesVersion = (
+            run.versions.nearest(version)
+            if run.settings.cluster.provider is Provider.EXISTING
+            else run.versions.resolve(version)
+        )
         self.timings: dict[str, float] = {}
         self._stack = ExitStack()
         self._guard = threading.RLock()
         self._problem: BaseException | None = None
         self._opened = False
         self._cells: dict[str, CellRun] = {}
-        self.cluster: LocalCluster
+        self.cluster: Cluster
+        self.way: Way
         self.cloud: CloudSide
         self.kube: KubeClient
         self.nodes: NodeHistory
         self.admin: AdminCluster
-        self.kube_proxy: KubeProxy
+        self.kube_proxy: KubeProxy | None
         self.before: Snapshot
         self.exclusion_guard = threading.RLock()
         self.closing_guard = threading.RLock()
@@ -103,7 +105,7 @@ class World:
         """
         with self._guard:
             if self._opened and not hurriedly:
-                self._measure_memory()
+                self.measure_memory()
                 with suppress(SuiteError):
                     close_world(self)
             for cell in self._cells.values():
@@ -114,61 +116,44 @@ class World:
             self._gone_with_the_processes()
 
     def _gone_with_the_processes(self) -> None:
-        """What was in the control plane and in the emulator is no more when they are."""
+        """What was in the emulator is no more when it is, nor what was in a control plane of the run's own."""
+        own = self.run.settings.cluster.provider is not Provider.EXISTING
         for entry in self.run.journal.left:
-            if entry.undo.get("cluster") == self.ref or entry.where == "cloud":
+            if (own and entry.undo.get("cluster") == self.ref) or entry.undo.get("ends_with_run"):
                 entry.undone()
 
     @property
     def ref(self) -> str:
         """Name under which the journal knows this cluster."""
-        return f"local-{self.version_name}"
+        return f"{self.run.settings.cluster.provider.value}-{self.version_name}"
 
     def _start(self) -> None:
-        ledger, began = self.run.ledger, time.monotonic()
-        cells = [cell.id for cell in self.run.settings.cells_of(self.version_name)]
-        binaries = self._timed("binaries", lambda: obtain_binaries(self.version, progress=self.run.progress))
-        self._say(f"starting Kubernetes {binaries.version}", f"正在启动 Kubernetes {binaries.version}")
-        # The ECI SDK takes half a second to import: long done when the control plane is up.
-        sdk.preload()
-        self.cloud = self._stack.enter_context(open_cloud(self.run, self.version_name))
-        self.run.journal.cluster(self.ref, kubeconfig=None, context=None, server="")
-        self.cluster = self._stack.enter_context(
-            start_local_cluster(
-                self.version,
-                self.run.scratch / f"cluster-{self.version_name}",
-                self.run.supervisor,
-                binaries=binaries,
-                name=f"k8s-{self.version_name}",
-                settings=ControlPlaneSettings(
-                    address=self.cloud.host_address,
-                    node_monitor_grace_seconds=NODE_MONITOR_GRACE,
-                    node_monitor_period_seconds=NODE_MONITOR_PERIOD,
-                ),
-            )
-        )
-        self.kube = self._stack.enter_context(KubeClient.from_kubeconfig_text(self.cluster.admin_kubeconfig))
-        self.admin = admin_cluster(yaml.safe_load(self.cluster.admin_kubeconfig))
-        self.kube_proxy = stand_in_for_kubeadm(self.kube, self.version)
-        self.before = dump(self.kube)
+        began = time.monotonic()
+        provider = self.run.settings.cluster.provider
+        opened = OPENINGS[provider](self, self._stack)
+        self.cluster, self.cloud, self.way = opened.cluster, opened.cloud, opened.way
+        self.kube_proxy, self.before = opened.kube_proxy, opened.before
+        self.kube = self.cluster.kube
+        self.admin = admin_cluster(self.cluster.document, self.cluster.context)
         self.nodes = NodeHistory(self.kube)
         self._stack.callback(self.nodes.close)
         self.timings |= {
             **self.cluster.timings,
-            "usable": time.monotonic() - began - self.timings["binaries"],
+            "usable": time.monotonic() - began - self.timings.get("binaries", 0.0),
         }
-        ledger.write(
+        self.run.ledger.write(
             "cluster-ready",
             version=self.version_name,
-            cells=cells,
+            cells=[cell.id for cell in self.run.settings.cells_of(self.version_name)],
             server_version=self.server_version,
-            provider="local",
+            provider=provider.value,
             provenance=self.cluster.provenance,
             timings={name: round(seconds, 3) for name, seconds in self.timings.items()},
             network={
                 "kind": self.cloud.network,
                 "reason": self.cloud.network_reason,
                 "host": self.cloud.host_address,
+                "way": self.way.how.as_dict() if self.way.how else None,
             },
         )
 
@@ -194,21 +179,34 @@ class World:
                 self._questions = rights.served_questions(self.kube, namespaces)
             return self._questions
 
-    def _timed(self, name: str, work: Callable[[], Any]) -> Any:
+    def keeps(self, entry: Entry) -> bool:
+        """Whether *entry* is to stay as it is: an exclusion that was asked to be kept."""
+        return entry is self.exclusion_entry and self.run.settings.cluster.apply_exclusion == "keep"
+
+    def timed(self, name: str, work: Callable[[], T]) -> T:
+        """What *work* gives; how long it took is told in the report."""
         began = time.monotonic()
         try:
             return work()
         finally:
             self.timings[name] = time.monotonic() - began
 
-    def _say(self, en: str, zh: str) -> None:
+    def say(self, en: str, zh: str) -> None:
+        """Tell what is being done, in each cell of this world."""
         for cell in self.run.settings.cells_of(self.version_name):
             self.run.ledger.write(
                 "waiting", cell=cell.id, subject="world", for_=Text(en, zh), deadline_seconds=None
             )
 
-    def _measure_memory(self) -> None:
-        processes: Mapping[str, int] = {**self.cluster.memory_pss(), **self.cloud.memory_pss()}
+    def measure_memory(self) -> None:
+        """Write down what every process of this version takes now, this one (which other versions share) included."""
+        approvers = [cell.approver.pid for cell in self.cells if cell.approver is not None]
+        processes: Mapping[str, int] = {
+            **self.cluster.memory_pss(),
+            **self.cloud.memory_pss(),
+            "approvers": sum(pss_bytes(pid) for pid in approvers),
+            "suite": pss_bytes(os.getpid()),
+        }
         self.run.ledger.write(
             "memory", version=self.version_name, processes=processes, total_pss_bytes=sum(processes.values())
         )

@@ -5,6 +5,7 @@ Code never compares versions: it asks a version for a fact by name, as in `versi
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import json
@@ -193,6 +194,17 @@ class Versions:
         if len(parts) == 2:
             return version
         return _with_patch(version, ".".join(parts))
+
+    def nearest(self, minor: str) -> KubernetesVersion:
+        """The version to go by for a server of *minor* (``1.31``) that the table need not have.
+
+        Its facts are those of the closest older minor, since a fact holds until something changes it; of the
+        oldest one for a server that is older still.
+        """
+        wanted = tuple(int(part) for part in minor.split("."))
+        older = [v for v in self.all if tuple(int(part) for part in v.minor.split(".")) <= wanted]
+        version = older[-1] if older else self.all[0]
+        return version if version.minor == minor else dataclasses.replace(version, minor=minor, pages=())
 
     def expand(self, wanted: Sequence[str]) -> tuple[KubernetesVersion, ...]:
         """The versions that a list of versions, ranges ("1.13-1.22") and "all" names, oldest first."""

@@ -22,6 +22,8 @@ _RESTLESS = frozenset(
         ("", "componentstatuses"),
     }
 )
+#: Where the suite makes what it makes.
+_WORKED_IN = ("kube-system", "default", "kube-node-lease")
 #: Endpoints and ConfigMaps on which components elect their leader say so in this annotation.
 _ELECTION = "control-plane.alpha.kubernetes.io/leader"
 #: Parts of an object that its server or a controller writes by itself.
@@ -32,13 +34,20 @@ _CONTROLLER_ANNOTATIONS = ("deprecated.daemonset.template.generation", "node.alp
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Objects by uid: ``(kind and name, content without what changes by itself)``."""
+    """Objects by uid: ``(kind and name, content without what changes by itself)``.
+
+    :ivar unseen: resources that the credential may not list, so that nothing of them is compared.
+    """
 
     objects: Mapping[str, tuple[str, str]]
+    unseen: tuple[str, ...] = ()
 
 
 def dump(kube: KubeClient) -> Snapshot:
-    """Every object of every resource that can be listed, in its group's preferred version."""
+    """Every object of every resource that can be listed, in its group's preferred version.
+
+    Where the credential may not list a resource in all namespaces, those are looked at in which the suite works.
+    """
     paths = [
         "/api/v1",
         *(f"/apis/{g['preferredVersion']['groupVersion']}" for g in kube.get("/apis").get("groups") or ()),
@@ -46,7 +55,14 @@ def dump(kube: KubeClient) -> Snapshot:
     with ThreadPoolExecutor(8) as pool:
         resources = [r for found in pool.map(lambda path: _listable(kube, path), paths) for r in found]
         listings = list(pool.map(lambda r: _objects(kube, *r), resources))
-    return Snapshot({uid: entry for listing in listings for uid, entry in listing.items()})
+    unseen = [
+        f"{resource} ({path.removeprefix('/apis/').removeprefix('/api/')})"
+        for (path, resource, _), found in zip(resources, listings, strict=True)
+        if found is None
+    ]
+    return Snapshot(
+        {uid: entry for listing in listings if listing for uid, entry in listing.items()}, tuple(unseen)
+    )
 
 
 def compare(before: Snapshot, after: Snapshot) -> Difference:
@@ -61,13 +77,14 @@ def compare(before: Snapshot, after: Snapshot) -> Difference:
     return Difference(len(before.objects), tuple(changes))
 
 
-def _listable(kube: KubeClient, path: str) -> list[tuple[str, str]]:
+def _listable(kube: KubeClient, path: str) -> list[tuple[str, str, bool]]:
+    """Address, resource, and whether it lives in namespaces."""
     group = "" if path == "/api/v1" else path.split("/")[2]
     answer = kube.raw(path)
     if answer.status != 200:
         return []
     return [
-        (path, resource["name"])
+        (path, resource["name"], bool(resource.get("namespaced")))
         for resource in json.loads(answer.text).get("resources") or ()
         if "list" in (resource.get("verbs") or ())
         and "/" not in resource["name"]
@@ -75,12 +92,27 @@ def _listable(kube: KubeClient, path: str) -> list[tuple[str, str]]:
     ]
 
 
-def _objects(kube: KubeClient, path: str, resource: str) -> dict[str, tuple[str, str]]:
-    try:
-        items = kube.list(f"{path}/{resource}")
-    except KubeError:
-        # A resource that this credential may not list cannot be compared; it was not touched with it either.
-        return {}
+def _listed(kube: KubeClient, path: str, resource: str, namespaced: bool) -> list[Json] | None:
+    places = [path, *(f"{path}/namespaces/{name}" for name in _WORKED_IN if namespaced)]
+    found: list[Json] | None = None
+    for place in places:
+        try:
+            items = kube.list(f"{place}/{resource}")
+        except KubeError:
+            continue
+        if place == path:
+            return items
+        found = [*(found or ()), *items]
+    return found
+
+
+def _objects(
+    kube: KubeClient, path: str, resource: str, namespaced: bool
+) -> dict[str, tuple[str, str]] | None:
+    """Objects by uid; ``None`` where they may not be listed at all."""
+    items = _listed(kube, path, resource, namespaced)
+    if items is None:
+        return None
     found: dict[str, tuple[str, str]] = {}
     for item in items:
         meta = item["metadata"]

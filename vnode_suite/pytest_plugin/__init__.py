@@ -13,6 +13,10 @@ import pytest
 from vnode_suite.pytest_plugin.options import add_options, option_values
 
 
+#: As `vnode_suite.model.Exit.HARNESS`, which is not imported in every project that has the suite installed.
+_NOBODY_TO_ASK = 12
+
+
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Register the options."""
     add_options(parser, pluginmanager)
@@ -24,13 +28,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "clause(id): the clause of the vendor's page that a scenario judges")
     if config.option.help or not _wanted(config):
         return
-    from vnode_suite.core.errors import UsageError
+    from vnode_suite.core.errors import SuiteError, UsageError
     from vnode_suite.pytest_plugin.acceptance import Acceptance
 
     try:
         plugin = Acceptance.from_config(config)
     except UsageError as error:
         raise pytest.UsageError(f"vnode-suite: {error}") from None
+    except SuiteError as problem:
+        # A given cluster does not answer: nothing was made, and there is no cell that a report could be about.
+        pytest.exit(f"vnode-suite: {problem}", returncode=_NOBODY_TO_ASK)
     config.pluginmanager.register(plugin, "vnode-suite-acceptance")
 
 
@@ -38,7 +45,8 @@ def _wanted(config: pytest.Config) -> bool:
     """Whether this is an acceptance run; makes the scenarios what is collected if nothing else was named."""
     scenarios = scenarios_folder()
     named = config.args_source == pytest.Config.ArgsSource.ARGS
-    if option_values(config).get("region") and not named:
+    # An empty one is asked for too, and refused: a variable that is not set must not run something else.
+    if "region" in option_values(config) and not named:
         config.args[:] = [str(scenarios)]
     paths = [Path(config.invocation_params.dir, arg.split("::", 1)[0]).resolve() for arg in config.args]
     return any(path == scenarios or scenarios in path.parents for path in paths)

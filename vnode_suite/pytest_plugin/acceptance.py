@@ -11,26 +11,28 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
 from vnode_suite.connection.cloud import REAL_CLIENT_TIMEOUT, SIMULATED_CLIENT_TIMEOUT
+from vnode_suite.connection.learning import with_learnt
 from vnode_suite.connection.run import Run, Wanted
 from vnode_suite.core.errors import SuiteError
 from vnode_suite.core.ledger import Event
 from vnode_suite.core.progress import progress_for
-from vnode_suite.core.settings import Settings
+from vnode_suite.core.settings import Learnt, Settings
 from vnode_suite.data.catalogue import load_catalogue
 from vnode_suite.data.defects import load_defects
 from vnode_suite.data.waivers import load_waivers
 from vnode_suite.model import Exit, Text
 from vnode_suite.pytest_plugin.cases import Case, Casebook, case_of, scenario_order
-from vnode_suite.pytest_plugin.distribution import RUN_ID, SECRETS, Distribution, distributes
+from vnode_suite.pytest_plugin.distribution import LEARNT, RUN_ID, SECRETS, Distribution, distributes
 from vnode_suite.pytest_plugin.judging import Judge
 from vnode_suite.pytest_plugin.marks import clause_of
 from vnode_suite.pytest_plugin.options import option_values
-from vnode_suite.pytest_plugin.outcomes import record_outcome
+from vnode_suite.pytest_plugin.outcomes import record_deselected, record_not_run, record_outcome
+from vnode_suite.pytest_plugin.planning import Planner
 from vnode_suite.pytest_plugin.signals import Interrupts
 from vnode_suite.pytest_plugin.usage import build_settings
 from vnode_suite.report.progress import LiveProgress
@@ -53,6 +55,8 @@ class Acceptance:
         self._begun = False
         self._interrupts = Interrupts(quiet=self.is_worker)
         self._secrets_told = 0
+        #: Node ids of which something was heard.
+        self._reported: set[str] = set()
         #: Only in a controller that leaves the cells to workers.
         self.distribution: Distribution | None = None
 
@@ -61,11 +65,18 @@ class Acceptance:
         """Resolve the options.
 
         :raises UsageError: what was asked for can be known to be wrong.
+        :raises HarnessError: a given cluster could not be asked for its version.
         """
         worker: dict[str, Any] | None = getattr(config, "workerinput", None)
-        settings = build_settings(option_values(config))
+        given = worker.get(LEARNT) if worker else None
+        settings = with_learnt(build_settings(option_values(config)), Learnt(**given) if given else None)
+        if settings.plan_only:
+            # What one process collects is the whole plan: no worker is started for it.
+            config.option.dist, config.option.tx = "no", []
         run_id = worker[RUN_ID] if worker else secrets.token_hex(4)
         plugin = cls(config, settings, run_id, worker["workerid"] if worker else "main")
+        if settings.plan_only:
+            config.pluginmanager.register(Planner(plugin.run), "vnode-suite-planner")
         if distributes(config):
             plugin.distribution = Distribution(plugin.run, plugin.casebook, plugin._begin)
             config.pluginmanager.register(plugin.distribution, "vnode-suite-distribution")
@@ -122,7 +133,7 @@ class Acceptance:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Iterator[None]:
         """The run's own things are there while the scenarios run."""
-        if self.config.option.collectonly:
+        if self.config.option.collectonly or self.settings.plan_only:
             return (yield)
         self._interrupts.__enter__()
         with self._shown():
@@ -140,6 +151,7 @@ class Acceptance:
         self.run.wanted, self._begun = wanted, True
         scope = self.settings.scope
         judged = {clause for cases in wanted.values() for clause, defect in cases if defect is None}
+        deselected = self._deselected(wanted)
         self.run.ledger.write(
             "run-started",
             run_id=self.run.id,
@@ -150,7 +162,7 @@ class Acceptance:
             cloud=self.settings.cloud.cloud.value,
             site=self.settings.cluster.site,
             controls=scope.controls,
-            selection=list(scope.selection) or None,
+            selection=sorted(judged) if deselected else list(scope.selection) or None,
             language=self.settings.report.language,
             strict_should=scope.strict_should,
             region=self.settings.cloud.region,
@@ -162,8 +174,9 @@ class Acceptance:
                     "provider": c.provider.value,
                 }
                 for c in self.settings.cells
+                if c.id in wanted or not wanted
             ],
-            out_of_scope={clause.id: _NO_SCENARIO.as_dict() for clause in self._without_scenario(judged)},
+            out_of_scope={clause.id: why.as_dict() for clause, why in self._out_of_scope(judged)},
             client_timeout_scale={
                 "real_seconds": REAL_CLIENT_TIMEOUT,
                 "simulated_seconds": SIMULATED_CLIENT_TIMEOUT,
@@ -172,6 +185,22 @@ class Acceptance:
             waivers=self._waivers(),
             cost=None,
         )
+        for case in deselected:
+            if case.cell.id in wanted and case.clause in judged:
+                record_deselected(self.run, case)
+
+    def _deselected(self, wanted: Mapping[str, Wanted]) -> list[Case]:
+        """What this run could judge, and a path, ``-k`` or ``-m`` left out."""
+        if not wanted:
+            return []
+        looks = _looks()
+        return [
+            case
+            for clause in self.casebook.catalogue.clauses
+            if clause.id in looks
+            for case in self.casebook.cases(clause)
+            if case.defect is None and (clause.id, None) not in wanted.get(case.cell.id, ())
+        ]
 
     def _waivers(self) -> list[dict[str, Any]]:
         path = self.settings.scope.waivers
@@ -180,6 +209,12 @@ class Acceptance:
         clauses = [clause.id for clause in self.casebook.catalogue.clauses]
         cells = [cell.id for cell in self.settings.cells]
         return [dict(waiver.as_dict()) for waiver in load_waivers(path, clauses=clauses, cells=cells)]
+
+    def _out_of_scope(self, judged: set[str]) -> Iterator[tuple[Any, Text]]:
+        yield from ((clause, _NO_SCENARIO) for clause in self._without_scenario(judged))
+        for clause in self.casebook.catalogue.clauses:
+            if (why := self.casebook.withheld(clause)) is not None:
+                yield clause, why
 
     def _without_scenario(self, judged: set[str]) -> list[Any]:
         """Clauses that are in scope and apply somewhere, and that no scenario of this build judges."""
@@ -200,7 +235,7 @@ class Acceptance:
         if verbosity <= 0:
             # Progress says it all; dots and file names between its lines would only tear it apart.
             reporter.showfspath = False
-        stream = reporter._tw._file
+        stream = _beside_capture(reporter._tw._file)
         self._progress = LiveProgress(stream, self.settings.report.language, verbosity=verbosity)
         self.run.ledger.subscribe(self._tell)
         return self._progress
@@ -253,6 +288,10 @@ class Acceptance:
             record_outcome(self.run, case, report, call, self._judges.get(item.nodeid))
         return report
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember what was reported."""
+        self._reported.add(report.nodeid)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Our own categories; silent where the progress lines say it already."""
@@ -289,9 +328,9 @@ class Acceptance:
             if self.is_worker:
                 self.config.workeroutput[SECRETS] = _plain(self.run.secrets.known())  # type: ignore[attr-defined]
             elif self._begun or self.distribution is not None:
-                self._finish(session, self._outcome(int(exitstatus)))
+                self._finish(session, self._outcome(session, int(exitstatus)))
             self.run.ledger.close()
-            if not self.is_worker and not self.run.wanted and self.rendered is None:
+            if not self.is_worker and self.rendered is None and not (self._begun and self.run.wanted):
                 # Nothing was run (only collected, say): no folder without a report.
                 shutil.rmtree(self.run.folder, ignore_errors=True)
 
@@ -321,17 +360,24 @@ class Acceptance:
                     "left", kind=entry.kind, name=entry.name, where=entry.where, id="", reason="not undone"
                 )
 
-    def _outcome(self, exitstatus: int) -> int:
+    def _outcome(self, session: pytest.Session, exitstatus: int) -> int:
         """The status that pytest would end with, as a plain run has it."""
+        items: Mapping[str, Case | None] = {item.nodeid: case_of(item) for item in session.items}
+        stopped = bool(session.shouldfail or session.shouldstop)
+        if self.distribution is not None:
+            self.distribution.finish(interrupted=exitstatus == Exit.INTERRUPTED)
+            if not self._begun:
+                self._begin({})
+            items, stopped = self.distribution.items, self.distribution.stopped_at_failure
         if self._interrupts.received:
             return int(Exit.INTERRUPTED)
-        if self.distribution is None:
+        if not stopped:
             return exitstatus
-        self.distribution.finish(interrupted=exitstatus == Exit.INTERRUPTED)
-        if not self._begun:
-            self._begin({})
-        # A failure that ends a distributed run (-x) is an interruption to xdist.
-        return int(Exit.REJECTED) if self.distribution.stopped_at_failure else exitstatus
+        # -x or --maxfail, which xdist calls an interruption.
+        for item, case in items.items():
+            if case is not None and case.defect is None and item not in self._reported:
+                record_not_run(self.run, case, item)
+        return int(Exit.REJECTED)
 
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         if exitstatus == Exit.INTERRUPTED:
@@ -367,6 +413,18 @@ class Acceptance:
 
 
 _NO_SCENARIO = Text("this build of the suite has no scenario for it yet", "本版本套件尚无对应场景")
+
+
+def _beside_capture(stream: TextIO) -> TextIO:
+    """A stream of one's own to where *stream* leads now, while pytest captures nothing.
+
+    During a test what goes to *stream* itself is captured, and most of what there is to tell happens then.
+    """
+    try:
+        number = os.dup(stream.fileno())
+    except (OSError, ValueError):
+        return stream
+    return os.fdopen(number, "w", buffering=1, encoding=stream.encoding, errors="replace")
 
 
 def _plain(known: list[tuple[str, str]]) -> list[list[str]]:

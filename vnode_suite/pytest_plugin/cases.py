@@ -6,7 +6,7 @@ catalogue of defects decides how many there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -15,7 +15,7 @@ from vnode_suite.connection.conditions import conditions
 from vnode_suite.core.settings import Settings
 from vnode_suite.data.catalogue import Catalogue, not_applicable, profile_covers
 from vnode_suite.data.defects import Defects
-from vnode_suite.model import Cell, Clause, Defect, DefectScope
+from vnode_suite.model import Cell, Clause, Defect, DefectScope, Provider, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,15 @@ class Casebook:
     def in_scope(self, clause: Clause) -> bool:
         """Whether the profile covers *clause* and the selection, if any, names it."""
         scope = self.settings.scope
-        if not profile_covers(clause, scope.profile):
+        if not profile_covers(clause, scope.profile) or self.withheld(clause) is not None:
             return False
         return not scope.selection or clause.id in {c.id for c in self.catalogue.select(scope.selection)}
+
+    def withheld(self, clause: Clause) -> Text | None:
+        """Why *clause* is not looked at on somebody's cluster unless it is asked for by name; else ``None``."""
+        if self.settings.cluster.provider is not Provider.EXISTING or clause.id in self.settings.scope.selection:
+            return None
+        return _WITHHELD.get(clause.id)
 
     def why_not(self, clause: Clause, cell: Cell) -> object:
         """Why *clause* does not apply in *cell*; ``None`` where it does."""
@@ -71,10 +77,30 @@ class Casebook:
     def controls(self, clause: Clause, cell: Cell) -> Iterator[Defect]:
         """The defects that show, in *cell*, that the check of *clause* can fail."""
         profile = self.settings.scope.profile
-        yield from self.defects.controls_in(
+        for defect in self.defects.controls_in(
             clause.id, minor=cell.minor, identity=cell.identity.value, profile=profile.value
-        )
+        ):
+            if self._permitted(defect):
+                yield defect
 
+    def _permitted(self, defect: Defect) -> bool:
+        """Whether *defect* may be made where the run is: what changes a cluster for everybody, only on its own."""
+        if self.settings.cluster.provider is not Provider.EXISTING:
+            return True
+        if defect.scope == "own-cluster" or defect.name in _TOUCHES_EVERYBODY:
+            return False
+        return self.settings.cluster.apply_exclusion != "off" or not defect.name.startswith("kube-proxy-")
+
+
+#: Looked at on a given cluster only when named in ``--vnode-clause``, each with the reason.
+_WITHHELD: Mapping[str, Text] = {
+    "KCFG-04": Text(
+        "improper certificate requests are made on an existing cluster only when asked for: --vnode-clause KCFG-04",
+        "在现有集群上,仅在明确要求时才提交不当的证书请求:--vnode-clause KCFG-04",
+    )
+}
+#: Defects that change what was there before the run: never made on a cluster of somebody else's.
+_TOUCHES_EVERYBODY = frozenset({"system-node-role-emptied", "foreign-label-added"})
 
 #: Sound cases first, then twins that disturb nobody, then those that need the cell for themselves; what closes
 #: the connection (chapter CLEAN) comes after all cells of the version, which share a cluster.

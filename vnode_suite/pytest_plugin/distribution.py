@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ from vnode_suite.pytest_plugin.cases import Case, Casebook
 
 #: What a worker is told by the controller, and what it tells at its end.
 RUN_ID = "vnode_suite_run_id"
+#: What a given cluster said of itself: asked once, so that all workers call its cells by one name.
+LEARNT = "vnode_suite_learnt"
 SECRETS = "vnode_suite_secrets"
 
 #: A worker needs two items to run one (it hands pytest the next one too); one more keeps it from waiting.
@@ -190,6 +192,8 @@ class Distribution:
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker which run it works for."""
         node.workerinput[RUN_ID] = self._run.id
+        learnt = self._run.settings.cluster.learnt
+        node.workerinput[LEARNT] = asdict(learnt) if learnt else None
         self._nodes[node.gateway.id] = node
 
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> VersionScheduling:
@@ -242,6 +246,11 @@ class Distribution:
         self._tail.start()
 
     @property
+    def items(self) -> Mapping[str, Case | None]:
+        """What was collected, by node id."""
+        return self._items or {}
+
+    @property
     def lost(self) -> bool:
         """Whether a worker died."""
         return bool(self._dead)
@@ -283,7 +292,10 @@ class Distribution:
         return [
             name
             for name, node in self._nodes.items()
-            if not hasattr(node, "workeroutput") and hasattr(node, "channel") and not node.channel.isclosed()
+            if name not in self._dead
+            and not hasattr(node, "workeroutput")
+            and hasattr(node, "channel")
+            and not node.channel.isclosed()
         ]
 
     def _take_secrets(self, node: Any) -> None:

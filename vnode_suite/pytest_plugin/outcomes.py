@@ -56,6 +56,21 @@ def record_lost(run: Run, case: Case, item: str, worker: str | None) -> None:
         _write_control(run, case, item, "worker-died", text)
 
 
+def record_not_run(run: Run, case: Case, item: str) -> None:
+    """Write down a case that was not begun, because the run was to stop at a failure."""
+    text = Text(
+        "The run was stopped at a failure before this clause was looked at.",
+        "运行在出现失败后按要求停止，未观测本条款。",
+    )
+    _write_result(run, case, item, Status.COULD_NOT_RUN, "stopped-at-failure", text, needs=None)
+
+
+def record_deselected(run: Run, case: Case) -> None:
+    """Write down a case that pytest was told to leave out in this cell, and runs in another."""
+    text = Text("Left out on the command line.", "命令行未选择。")
+    _write_result(run, case, "", Status.OUT_OF_SCOPE, "not-selected", text, needs=None)
+
+
 def _status(
     run: Run, case: Case, when: str | None, error: BaseException | None, judge: Judge | None
 ) -> str | None:

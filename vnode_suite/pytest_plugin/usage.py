@@ -99,8 +99,9 @@ def _cluster(values: Mapping[str, Any]) -> ClusterSettings:
             f"--kubeconfig and --vnode-cluster {provider.value} exclude each other",
             remedy="leave one of them out: a given kubeconfig is an existing cluster",
         )
-    if kubeconfig and not Path(kubeconfig).is_file():
-        raise UsageError(f"--kubeconfig {kubeconfig} is no file")
+    for part in str(kubeconfig).split(os.pathsep) if kubeconfig else ():
+        if not Path(part).expanduser().is_file():
+            raise UsageError(f"--kubeconfig {part} is no file")
     if provider is Provider.EXISTING and "cloud" not in values:
         raise UsageError(
             "an existing cluster needs --vnode-cloud too",
@@ -112,11 +113,17 @@ def _cluster(values: Mapping[str, Any]) -> ClusterSettings:
     default = "off" if provider is Provider.EXISTING else "on"
     return ClusterSettings(
         provider=provider,
-        kubeconfig=Path(kubeconfig) if kubeconfig else None,
+        kubeconfig=_absolute(kubeconfig) if kubeconfig else None,
         context=values.get("context"),
         site=values.get("site", "ecs"),
         apply_exclusion=values.get("apply-exclusion", default),
     )
+
+
+def _absolute(kubeconfig: str) -> Path:
+    """The file, or several joined as in ``KUBECONFIG``: a sweep finds them again from any folder."""
+    parts = (Path(part).expanduser().absolute() for part in str(kubeconfig).split(os.pathsep))
+    return Path(os.pathsep.join(map(str, parts)))
 
 
 def _cloud(values: Mapping[str, Any], cluster: ClusterSettings) -> CloudSettings:

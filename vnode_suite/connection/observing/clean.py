@@ -5,10 +5,13 @@ from __future__ import annotations
 from vnode_suite.checks.clean import Difference, Gone
 from vnode_suite.connection import closing
 from vnode_suite.connection.cloud import RUN_TAG
+from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.eci.errors import EciError
-from vnode_suite.model import Evidence, Observation, Source
+from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
 from vnode_suite.probes.snapshots import compare, dump
+
+_NO_INSTANCE = Text("no Pod of the run had an instance", "本次运行没有产生任何实例")
 
 
 def vnodes(subject: Subject) -> Observation[Gone]:
@@ -45,7 +48,10 @@ def foreign_objects(subject: Subject) -> Observation[Difference]:
         after = dump(subject.world.kube)
     difference = compare(subject.world.before, after)
     lines = "\n".join(difference.changes) or "no difference"
-    return Observation(difference, Source.CLUSTER, evidence=(Evidence("differences", lines),))
+    seen = [Evidence("differences", lines)]
+    if after.unseen:
+        seen.append(Evidence("not compared: this credential may not list them", "\n".join(after.unseen)))
+    return Observation(difference, Source.CLUSTER, evidence=tuple(seen))
 
 
 def instances(subject: Subject) -> Observation[Gone]:
@@ -54,6 +60,10 @@ def instances(subject: Subject) -> Observation[Gone]:
     if subject.has("instance-left"):
         closed = closing.close_twin(subject)
     made, left = closed.instances_of(subject)
+    if not made:
+        # No Pod of the run's ever had an instance: there is nothing whose end could be seen.
+        outcome = (subject if subject.sound is None else subject.sound).outcome(subject.pod)
+        raise StepNotReached(outcome.unreached or Unreached("pod", "no-instance", _NO_INSTANCE))
     if subject.has("instance-left"):
         subject.world.cloud.purge()
     return Observation(

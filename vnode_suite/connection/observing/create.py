@@ -172,7 +172,7 @@ def place(subject: Subject) -> Observation[Place]:
 
 def pod_place(subject: Subject) -> Observation[PodPlace]:
     """A Pod's address, and the CIDR of the vSwitch asked for."""
-    name = subject.pod()
+    name = subject.pod().name
     pod = subject.world.kube.get(f"/api/v1/namespaces/default/pods/{name}")
     cidr = subject.world.cloud.vswitches[subject.vnode().request.vswitch_ids[0]]
     return Observation(PodPlace(name, str(pod["status"].get("podIP", "")), cidr), Source.CLUSTER)

@@ -8,14 +8,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from vnode_suite.checks.ds import EXCLUSION_TERM, Bound, Coverage, Order, Reapplied, Strays, Terms
-from vnode_suite.connection.standins import kube_proxy
+from vnode_suite.connection.standins import KubeProxy, kube_proxy
+from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
-from vnode_suite.model import Evidence, Observation, Source
+from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
 from vnode_suite.probes import daemonsets
 
 
-def _settled(subject: Subject) -> tuple[str, str]:
+def _proxy(subject: Subject) -> KubeProxy:
+    """kube-proxy's DaemonSet; its clauses apply only where there is one, and one may vanish meanwhile."""
     proxy = subject.world.kube_proxy
+    if proxy is None:
+        detail = Text("the cluster has no kube-proxy DaemonSet", "集群中没有 kube-proxy DaemonSet")
+        raise StepNotReached(Unreached("kube-proxy", "no-daemonset", detail))
+    return proxy
+
+
+def _settled(subject: Subject) -> tuple[str, str]:
+    proxy = _proxy(subject)
     deadline = subject.cell.seconds("daemonset-settled")
     daemonsets.settled(subject.world.kube, proxy.namespace, proxy.name, deadline_seconds=deadline)
     return proxy.namespace, proxy.name
@@ -24,7 +34,7 @@ def _settled(subject: Subject) -> tuple[str, str]:
 def template(subject: Subject) -> Observation[Terms]:
     """kube-proxy's affinity terms, the exclusion applied."""
     subject.exclusion()
-    proxy = subject.world.kube_proxy
+    proxy = _proxy(subject)
     return daemonsets.template_terms(subject.world.kube, proxy.namespace, proxy.name)
 
 
@@ -37,7 +47,7 @@ def kube_proxy_pods(subject: Subject) -> Observation[Bound]:
 def coverage(subject: Subject) -> Observation[Coverage]:
     """kube-proxy on the nodes that are no VNodes."""
     subject.exclusion()
-    proxy = subject.world.kube_proxy
+    proxy = _proxy(subject)
     namespace, name = _settled(subject)
     return daemonsets.coverage(subject.world.kube, namespace, name, proxy.ordinary_nodes, running=proxy.runs)
 
@@ -45,7 +55,7 @@ def coverage(subject: Subject) -> Observation[Coverage]:
 def strays(subject: Subject) -> Observation[Strays]:
     """Other DaemonSets with a Pod on the VNode."""
     proxy = subject.world.kube_proxy
-    known = frozenset({(proxy.namespace, proxy.name)})
+    known = frozenset({(proxy.namespace, proxy.name)}) if proxy else frozenset()
     return daemonsets.strays(subject.world.kube, subject.node().name, known=known)
 
 

@@ -20,6 +20,7 @@ from vnode_suite.checks.kcfg import (
     Improper,
     Issue,
     Mode,
+    PublishedApprover,
     Resolution,
     TokenLife,
     WhoAmI,
@@ -123,14 +124,18 @@ def improper(subject: Subject) -> Observation[Improper]:
     )
 
 
-def published_approver(subject: Subject) -> Observation[Issue]:
+def published_approver(subject: Subject) -> Observation[PublishedApprover]:
     """Whether the published approver's behaviour sees any CSR on this server: it is started, and says so itself."""
     access = identities.approver_credential(subject.cell)
     with start_approver(access.reveal(), Variant.PUBLISHED_IMAGE) as published:
         state = published.state
-    seen = Issue("the published approver", "issued" if state.sees else "pending", 0.0, 0.0, state.problem)
+    known = subject.world.version.facts.published_approver_works
     said = state.problem or f"it watches certificates.k8s.io/{state.api}"
-    return Observation(seen, Source.CLUSTER, evidence=(Evidence("the approver says", said),))
+    return Observation(
+        PublishedApprover(state.api, state.problem, known),
+        Source.CLUSTER,
+        evidence=(Evidence("the approver says", said),),
+    )
 
 
 def token_life(subject: Subject) -> Observation[TokenLife]:
@@ -187,7 +192,8 @@ def authority(subject: Subject) -> Observation[Authority]:
     if seen.authority_problems:
         return Observation(Authority(seen.authority_problems[0], ""), Source.LOCAL)
     address = handed_view(subject)
-    problem, detail = _handshake(address.host, address.port, seen.ca_pem)
+    dialled = subject.world.way.dialled_from_here(address.host, address.port)
+    problem, detail = _handshake(dialled, address.host, seen.ca_pem)
     return Observation(
         Authority("", problem, detail),
         Source.NETWORK,
@@ -195,13 +201,14 @@ def authority(subject: Subject) -> Observation[Authority]:
     )
 
 
-def _handshake(host: str, port: int, ca_pem: str) -> tuple[str, str]:
+def _handshake(dialled: tuple[str, int], host: str, ca_pem: str) -> tuple[str, str]:
+    """What is wrong with the certificate that is shown at *dialled* to somebody who wants *host*."""
     import socket
 
     context = ssl.create_default_context(cadata=ca_pem)
     try:
         with (
-            socket.create_connection((host, port), timeout=_DIAL_SECONDS) as plain,
+            socket.create_connection(dialled, timeout=_DIAL_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=host),
         ):
             return "", ""
@@ -222,7 +229,10 @@ def resolution(subject: Subject) -> Observation[Resolution]:
         timeout=subject.cell.seconds("route-answer"),
         defects=sorted(subject.defects_at("vnode")),
     )
-    expected = resolve_here(seen.host) or resolve_here(subject.world.admin.host)
+    world = subject.world
+    expected = (
+        world.way.expected(seen.host) or resolve_here(seen.host) or resolve_here(world.admin.host)
+    )
     return Observation(
         Resolution(seen.host, tuple(answer.get("resolved") or ()), expected, str(answer["error"])),
         Source.NETWORK,
@@ -232,7 +242,7 @@ def resolution(subject: Subject) -> Observation[Resolution]:
 def who(subject: Subject) -> Observation[WhoAmI]:
     """Who the server takes the credential for, by a refusal that names the user (there is no SelfSubjectReview)."""
     handed = subject.kubeconfig()
-    user, error = _asked(handed.text.reveal())
+    user, error = _asked(subject.world.way.from_here(handed.text.reveal()))
     return Observation(
         WhoAmI(user, handed.expected_user, error),
         Source.CLUSTER,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vnode_suite.checks.node import BothSides, Identity, Labels, Listing, Readiness
+from vnode_suite.connection.leavings import leavings
 from vnode_suite.connection.observing.create import described, settled
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
@@ -72,8 +73,14 @@ def readiness(subject: Subject) -> Observation[Readiness]:
         window,
         lost=f"{gone.ready} ({gone.reason})" if gone else "",
         lost_after=gone.at - began if gone else 0.0,
+        heartbeat=_heartbeat(subject),
     )
     return Observation(value, Source.CLUSTER, evidence=(_history(history.transitions(joined.name)),))
+
+
+def _heartbeat(subject: Subject) -> tuple[str, ...]:
+    """What the VNode renews besides its Node's status."""
+    return tuple(each.kind for each in leavings(subject.world, [subject.node().name, subject.vnode().id]))
 
 
 def _history(transitions: tuple[Transition, ...]) -> Evidence:

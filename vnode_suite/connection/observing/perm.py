@@ -65,7 +65,7 @@ def pods(subject: Subject) -> Observation[Exercised]:
     reviewed = _ask(
         subject, [AccessRequest("update", "pods"), AccessRequest("patch", "pods")], "pods update and patch"
     )
-    pod = subject.pod() if subject.sound is None else (subject.sound or subject).pod()
+    pod = (subject.sound or subject).pod().name
     path = f"/api/v1/namespaces/default/pods/{pod}"
     return rights.exercise(reviewed, subject.client(), path, marker=secrets.token_hex(4))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vnode_suite.checks.port import Answer
+from vnode_suite.connection.observing.pre import needs_a_way_back
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.model import Observation, Source, Text, Unreached
@@ -12,13 +13,14 @@ from vnode_suite.probes.ports import port_answer
 def of_10250(subject: Subject) -> Observation[Answer]:
     """TCP 10250: node proxy, and the logs of a Pod where one runs."""
     node = subject.node().name
+    needs_a_way_back(subject)
     pod = subject.outcome(subject.pod) if subject.sound is None else None
     return port_answer(
         subject.world.kube,
         node,
         10250,
         timeout_seconds=subject.cell.seconds("port-answer"),
-        pod=("default", pod.product) if pod is not None and pod.product else None,
+        pod=("default", pod.product.name) if pod is not None and pod.product else None,
     )
 
 
@@ -31,6 +33,7 @@ def of_10255(subject: Subject) -> Observation[Answer]:
             f"API Server 拒绝通过回环地址访问 10255,且无法使用网络命名空间:{cloud.network_reason}",
         )
         raise StepNotReached(Unreached("vpc", "no-namespaces", detail))
+    needs_a_way_back(subject)
     return port_answer(
         subject.world.kube, subject.node().name, 10255, timeout_seconds=subject.cell.seconds("port-answer")
     )
@@ -38,7 +41,8 @@ def of_10255(subject: Subject) -> Observation[Answer]:
 
 def streams(subject: Subject) -> Observation[Answer]:
     """exec, attach and port-forward: asked without upgrading, so that only the way there is seen."""
-    pod, kube = subject.pod(), subject.world.kube
+    pod, kube = subject.pod().name, subject.world.kube
+    needs_a_way_back(subject)
     base = f"/api/v1/namespaces/default/pods/{pod}"
     ways: list[tuple[str, str]] = []
     for name, path in (

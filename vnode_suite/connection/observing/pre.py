@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 from vnode_suite.access.kubeconfig import KubeconfigView, view
 from vnode_suite.checks.pre import BothWays, Clocks, Reach, ServerVersion, rules_itself_out
@@ -116,16 +117,16 @@ def reach(subject: Subject) -> Observation[Reach]:
     )
     problem = "" if answer["connected"] else _PROBLEMS.get(str(answer["error_kind"]), "no-answer")
     resolved = tuple(answer.get("resolved") or ())
-    expected = resolve_here(seen.host)
+    way = subject.world.way
+    expected = way.expected(seen.host) or resolve_here(seen.host)
     if resolved and expected and not set(resolved) & set(expected):
         problem = "name-resolves-elsewhere"
     shown = {key: value for key, value in answer.items() if key != "peer_certificates"}
+    dial = Evidence(f"dial {seen.host}:{seen.port} from the VPC", json.dumps(shown, indent=1), "json")
     return Observation(
         Reach(seen.host, seen.port, resolved, not problem, problem, str(answer["error"])),
         Source.NETWORK,
-        evidence=(
-            Evidence(f"dial {seen.host}:{seen.port} from the VPC", json.dumps(shown, indent=1), "json"),
-        ),
+        evidence=(dial, Evidence("the way", way.how.en)) if way.how else (dial,),
     )
 
 
@@ -162,10 +163,23 @@ def clocks(subject: Subject) -> Observation[Clocks]:
 def _certificate_begins(subject: Subject) -> float:
     from cryptography import x509
 
-    admin = subject.world.admin
-    host, port = admin.server.removeprefix("https://").rsplit(":", 1)
-    pem = ssl.get_server_certificate((host, int(port)))
+    parts = urlsplit(subject.world.admin.server)
+    pem = ssl.get_server_certificate((parts.hostname or "", parts.port or 443))
     return x509.load_pem_x509_certificate(pem.encode()).not_valid_before_utc.timestamp()
+
+
+def needs_a_way_back(subject: Subject) -> None:
+    """Go on only where the API server could reach a simulated VNode at all.
+
+    :raises StepNotReached: the cluster stands behind a relay, which carries one direction.
+    """
+    if not subject.world.way.returns:
+        detail = Text(
+            "the simulated VPC is connected to the cluster by a relay, which carries VNodes to the API server and "
+            "nobody back",
+            "模拟 VPC 仅通过中继连接集群,只能由 VNode 访问 API Server,反向不通",
+        )
+        raise StepNotReached(Unreached("vpc", "one-way", detail))
 
 
 def both_ways(subject: Subject) -> Observation[BothWays]:
@@ -173,6 +187,7 @@ def both_ways(subject: Subject) -> Observation[BothWays]:
     from vnode_suite.probes.ports import node_proxy
 
     there = reach(subject)
+    needs_a_way_back(subject)
     slug, said = node_proxy(
         subject.world.kube, subject.node().name, 10250, timeout_seconds=subject.cell.seconds("port-answer")
     )

@@ -11,11 +11,8 @@ from vnode_suite.probes import pods
 
 def _pod_took(subject: Subject) -> float | None:
     """Seconds that a Pod of the VNode under test took to run."""
-    if subject.sound is None:
-        return None
-    subject.sound.outcome(subject.sound.pod)
-    known = subject.sound.steps.known("pod")
-    return known.seconds if known is not None and known.reached else None
+    running = subject.sound.outcome(subject.sound.pod).product if subject.sound is not None else None
+    return running.seconds if running else None
 
 
 def _patience(subject: Subject, absent: str) -> float:
@@ -57,7 +54,7 @@ def annotated(subject: Subject) -> Observation[Annotated]:
         subject.ready()
         name = subject.make_pod(node_name=subject.node().name)
     else:
-        name = subject.pod()
+        name = subject.pod().name
     return pods.instance_annotation(
         subject.world.kube,
         name,

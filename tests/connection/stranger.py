@@ -1,0 +1,125 @@
+"""Somebody else's cluster: a real control plane with things of its own in it, and a user who may do only so much."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vnode_suite.clusters.kube import KubeClient
+from vnode_suite.clusters.local.assets import obtain_binaries
+from vnode_suite.clusters.local.controlplane import ControlPlaneSettings, start_local_cluster
+from vnode_suite.connection.standins import stand_in_for_kubeadm
+from vnode_suite.core.processes import Supervisor
+from vnode_suite.data.versions import load_versions
+
+RBAC = "rbac.authorization.k8s.io"
+_USER_NAMESPACE = "operations"
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """The cluster, with its owner's client."""
+
+    kube: KubeClient
+    server: str
+    ca_pem: str
+    #: The owner's kubeconfig, who may do everything.
+    admin: Path
+    folder: Path
+
+    def user(self, name: str, roles: Sequence[dict[str, Any]]) -> Path:
+        """A kubeconfig of somebody who has *roles* (as the plan prints them) and nothing else."""
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
+        self.kube.create(f"/api/v1/namespaces/{_USER_NAMESPACE}/serviceaccounts", account)
+        for role in roles:
+            body = {**role, "metadata": {**role["metadata"], "name": name}}
+            self.kube.create(_rbac_path(body), body)
+            self.kube.create(_rbac_path(body, binding=True), _binding(body, name))
+        return self._kubeconfig(name, self._token(name))
+
+    def _token(self, name: str) -> str:
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/service-account-token",
+            "metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": name}},
+        }
+        path = f"/api/v1/namespaces/{_USER_NAMESPACE}/secrets"
+        self.kube.create(path, secret)
+        encoded = self.kube.wait_for(
+            f"{path}/{name}",
+            lambda found: ((found or {}).get("data") or {}).get("token"),
+            deadline_seconds=30,
+            what="a token",
+        )
+        return base64.b64decode(encoded).decode()
+
+    def _kubeconfig(self, name: str, token: str) -> Path:
+        """With the CA as a path and two contexts, of which the current one leads nowhere."""
+        authority = self.folder / "ca.crt"
+        authority.write_text(self.ca_pem)
+        path = self.folder / f"{name}.conf"
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "elsewhere",
+            "clusters": [
+                {"name": "theirs", "cluster": {"server": self.server, "certificate-authority": "ca.crt"}},
+                {"name": "elsewhere", "cluster": {"server": "https://192.0.2.1:6443"}},
+            ],
+            "users": [{"name": name, "user": {"token": token}}],
+            "contexts": [
+                {"name": "theirs", "context": {"cluster": "theirs", "user": name}},
+                {"name": "elsewhere", "context": {"cluster": "elsewhere", "user": name}},
+            ],
+        }
+        path.write_text(json.dumps(document))
+        path.chmod(0o600)
+        return path
+
+
+@contextmanager
+def stranger(folder: Path, *, version: str = "1.22", address: str = "127.0.0.1") -> Iterator[Stranger]:
+    """A control plane on *address*, with kube-proxy's DaemonSet, an ordinary node and objects of its owner's."""
+    wanted = load_versions().resolve(version)
+    with (
+        Supervisor(log=folder / "supervisor.log") as supervisor,
+        start_local_cluster(
+            wanted,
+            folder / "cluster",
+            supervisor,
+            binaries=obtain_binaries(wanted),
+            settings=ControlPlaneSettings(address=address),
+        ) as cluster,
+        KubeClient.from_kubeconfig_text(cluster.admin_kubeconfig) as kube,
+    ):
+        admin = folder / "admin.conf"
+        admin.write_text(cluster.admin_kubeconfig)
+        admin.chmod(0o600)
+        stand_in_for_kubeadm(kube, wanted)
+        kube.create("/api/v1/namespaces", {"metadata": {"name": _USER_NAMESPACE}})
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}, "data": {"key": "value"}}
+        kube.create(f"/api/v1/namespaces/{_USER_NAMESPACE}/configmaps", body)
+        yield Stranger(kube, cluster.server_url, cluster.ca_pem, admin, folder)
+
+
+def _rbac_path(role: dict[str, Any], *, binding: bool = False) -> str:
+    plural = f"{role['kind'].lower()}{'bindings' if binding else 's'}"
+    namespace = role["metadata"].get("namespace")
+    where = f"namespaces/{namespace}/" if namespace else ""
+    return f"/apis/{RBAC}/v1/{where}{plural}"
+
+
+def _binding(role: dict[str, Any], name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": f"{role['kind']}Binding",
+        "metadata": role["metadata"],
+        "roleRef": {"apiGroup": RBAC, "kind": role["kind"], "name": role["metadata"]["name"]},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": _USER_NAMESPACE}],
+    }

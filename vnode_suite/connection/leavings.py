@@ -1,0 +1,59 @@
+"""What a VNode writes beside its Node and never labels: its Lease, and a lock where leases are denied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vnode_suite.clusters.kube import KubeError
+
+if TYPE_CHECKING:
+    from vnode_suite.connection.world import World
+
+#: Where a kubelet's Lease is, and, as a VNode on 1.13 has it, the Endpoints object that is its leader lock.
+_LEASES = "/apis/coordination.k8s.io/{api}/namespaces/kube-node-lease/leases"
+_LOCKS = "/api/v1/namespaces/kube-system/endpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """One such object."""
+
+    kind: str
+    name: str
+    path: str
+    #: When its holder last said that it lives, as the object has it; empty where it does not say.
+    renewed: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+def leavings(world: World, names: Iterable[str]) -> tuple[Leaving, ...]:
+    """Leases and locks of the VNodes that are called one of *names* (ids or Node names), by name alone."""
+    wanted = frozenset(name for name in names if name)
+    found: list[Leaving] = []
+    for kind, path in (
+        ("Lease", _LEASES.format(api=world.version.facts.lease_api)),
+        ("Endpoints", _LOCKS),
+    ):
+        for item in world.kube.list(path):
+            name = str(item["metadata"]["name"])
+            if any(each in name for each in wanted):
+                renewed = str((item.get("spec") or {}).get("renewTime") or "")
+                found.append(Leaving(kind, name, f"{path}/{name}", renewed))
+    return tuple(found)
+
+
+def remove_leavings(world: World, names: Iterable[str]) -> tuple[Leaving, ...]:
+    """Delete them; says which there were. One that is gone already is no error."""
+    found = leavings(world, names)
+    for each in found:
+        try:
+            world.kube.delete(each.path)
+        except KubeError as problem:
+            # The garbage collector takes a Lease with its Node.
+            if problem.status != 404:
+                raise
+    return found

@@ -1,0 +1,175 @@
+"""Opening a world, one way for each provider: the control plane, the ECI side, and the way between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+
+from vnode_suite.access.kubeconfig import admin_cluster
+from vnode_suite.cleanup.nets import Nets
+from vnode_suite.cleanup.undo import ClusterAccess, standard_registry
+from vnode_suite.clusters.cluster import Cluster
+from vnode_suite.clusters.existing import KUBE_PROXY, open_existing
+from vnode_suite.clusters.kube import KubeClient, KubeError
+from vnode_suite.clusters.local.assets import obtain_binaries
+from vnode_suite.clusters.local.controlplane import ControlPlaneSettings, start_local_cluster
+from vnode_suite.connection import way
+from vnode_suite.connection.cloud import CloudSide, open_cloud
+from vnode_suite.connection.needed import check_rights
+from vnode_suite.connection.standins import KubeProxy, stand_in_for_kubeadm
+from vnode_suite.core.errors import ClusterError
+from vnode_suite.eci import sdk
+from vnode_suite.model import Provider
+from vnode_suite.probes.daemonsets import bound_node, path_of, pods_of
+from vnode_suite.probes.snapshots import Snapshot, dump
+
+if TYPE_CHECKING:
+    from vnode_suite.clusters.relay import Relay
+    from vnode_suite.connection.world import World
+
+#: How soon a lost heartbeat shows, in seconds (kube-controller-manager's default: 40 and 5). Long enough for a
+#: simulated VNode on two busy cores to be a few seconds late with its renewal.
+NODE_MONITOR_GRACE = 8.0
+NODE_MONITOR_PERIOD = 1.0
+#: The label by which a node is known as a VNode (the page's exclusion rests on it).
+_VNODE_LABEL = ("type", "virtual-kubelet")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A world's places.
+
+    :ivar kube_proxy: ``None`` where the cluster has no DaemonSet of that name.
+    :ivar before: the cluster as it was before the run made anything that is to be undone.
+    """
+
+    cluster: Cluster
+    cloud: CloudSide
+    way: way.Way
+    kube_proxy: KubeProxy | None
+    before: Snapshot
+
+
+def open_local(world: World, stack: ExitStack) -> Opened:
+    """A control plane of local processes, bound to an address of the simulated VPC."""
+    run, version = world.run, world.version_name
+    binaries = world.timed("binaries", lambda: obtain_binaries(world.version, progress=run.progress))
+    world.say(f"starting Kubernetes {binaries.version}", f"正在启动 Kubernetes {binaries.version}")
+    # The ECI SDK takes half a second to import: long done when the control plane is up.
+    sdk.preload()
+    cloud = stack.enter_context(open_cloud(run, version))
+    run.journal.cluster(world.ref, kubeconfig=None, context=None, server="")
+    local = stack.enter_context(
+        start_local_cluster(
+            world.version,
+            run.scratch / f"cluster-{version}",
+            run.supervisor,
+            binaries=binaries,
+            name=f"k8s-{version}",
+            settings=ControlPlaneSettings(
+                address=cloud.host_address,
+                node_monitor_grace_seconds=NODE_MONITOR_GRACE,
+                node_monitor_period_seconds=NODE_MONITOR_PERIOD,
+            ),
+        )
+    )
+    kube = stack.enter_context(KubeClient.from_kubeconfig_text(local.admin_kubeconfig))
+    cluster = Cluster(
+        provider=Provider.LOCAL,
+        kube=kube,
+        server_url=local.server_url,
+        ca_pem=local.ca_pem,
+        document=yaml.safe_load(local.admin_kubeconfig),
+        version_info=local.version_info,
+        provenance=local.provenance,
+        timings=local.timings,
+        memory_pss=local.memory_pss,
+    )
+    kube_proxy = stand_in_for_kubeadm(kube, world.version)
+    return Opened(cluster, cloud, way.Way(here=local.server_url), kube_proxy, dump(kube))
+
+
+def open_given(world: World, stack: ExitStack) -> Opened:
+    """The user's own cluster: nothing of it is changed here, and rights are looked at before anything is made.
+
+    :raises StepNotReached: the kubeconfig's user lacks a right that the run needs.
+    """
+    run, settings = world.run, world.run.settings.cluster
+    if settings.kubeconfig is None:
+        raise ClusterError("an existing cluster needs a kubeconfig")
+    world.say("looking at the given cluster", "正在检查给定的集群")
+    sdk.preload()
+    cluster = stack.enter_context(open_existing(settings.kubeconfig, settings.context))
+    kube = cluster.kube
+    check_rights(kube, run.settings, world.version.facts)
+    run.journal.cluster(
+        world.ref, kubeconfig=settings.kubeconfig, context=settings.context, server=cluster.server_url
+    )
+    before = world.timed("snapshot", lambda: dump(kube))
+    kube_proxy = find_kube_proxy(kube)
+    admin = admin_cluster(cluster.document, settings.context)
+    planned = way.plan(admin)
+    # Undone last of all in the cluster, when no simulated VNode is left that could register its Node again.
+    stack.callback(undo_what_is_left, world, kube)
+    cloud = stack.enter_context(
+        open_cloud(run, world.version_name, connected=planned.connected, dns_records=planned.dns_records)
+    )
+    namespaces = cloud.network == "namespaces"
+    relay = _relayed(planned, cloud, stack) if namespaces else None
+    found = way.resolve(
+        admin, planned, relay=(relay.host, relay.port) if relay else None, namespaces=namespaces
+    )
+    return Opened(cluster, cloud, found, kube_proxy, before)
+
+
+OPENINGS: Mapping[Provider, Callable[[World, ExitStack], Opened]] = {
+    Provider.LOCAL: open_local,
+    Provider.EXISTING: open_given,
+}
+
+
+def find_kube_proxy(kube: KubeClient) -> KubeProxy | None:
+    """kube-proxy's DaemonSet, and the nodes that must keep it; ``None`` where there is none.
+
+    Those are the nodes that have it now: a Windows node, or one with another proxy, need not.
+    """
+    namespace, name = KUBE_PROXY
+    try:
+        daemonset = kube.get(path_of(namespace, name))
+    except KubeError as problem:
+        if problem.status == 404:
+            return None
+        raise
+    key, value = _VNODE_LABEL
+    ordinary = [
+        node["metadata"]["name"]
+        for node in kube.list("/api/v1/nodes")
+        if (node["metadata"].get("labels") or {}).get(key) != value
+    ]
+    holding = {bound_node(pod) for pod in pods_of(kube, namespace, name)}
+    # Where no kubelet runs any, all that can be seen is where the controller binds it.
+    runs = int((daemonset.get("status") or {}).get("numberReady") or 0) > 0
+    kept = tuple(node for node in ordinary if node in holding) or tuple(ordinary)
+    return KubeProxy(namespace, name, kept, runs=runs)
+
+
+def undo_what_is_left(world: World, kube: KubeClient) -> None:
+    """The net under a given cluster: whatever of the run's own the journal still names is undone; never raises.
+
+    After an orderly closing nothing is left; after an interruption this is the closing.
+    """
+    registry = standard_registry(ClusterAccess({}, {world.ref: kube}))
+    nets = Nets(world.run.journal, registry)
+    nets.close(lambda entry: entry.undo.get("cluster") == world.ref and not world.keeps(entry))
+
+
+def _relayed(planned: way.Plan, cloud: CloudSide, stack: ExitStack) -> Relay | None:
+    from vnode_suite.clusters.relay import Relay
+
+    if planned.relayed is None:
+        return None
+    return stack.enter_context(Relay(cloud.host_address, planned.relayed))
