@@ -65,7 +65,7 @@ def is_whole(wanted: str) -> bool:
 def make(wanted: str) -> None:
     """Make the environment; a `.venv` of somebody else's making is added to, never cleared."""
     say("making .venv from pinned, hash-checked packages: once, a minute or two")
-    pip = [str(VENV / "bin" / "python"), "-m", "pip"]
+    pip = [str(VENV / "bin" / "python"), "-u", "-m", "pip"]
     if MARK.exists() or not VENV.exists():
         pip = make_empty(pip)
         MARK.touch()
@@ -87,7 +87,7 @@ def make_empty(pip: list[str]) -> list[str]:
     # Debian packages ensurepip apart. The system's pip, if there is one, can serve another environment.
     subprocess.run([*create, "--without-pip", str(VENV)], check=True)
     MARK.touch()
-    outside = [python, "-m", "pip", "--python", pip[0]]
+    outside = [python, "-u", "-m", "pip", "--python", pip[0]]
     if subprocess.run([*outside, "--version"], capture_output=True, check=False).returncode != 0:
         major, minor = sys.version_info[:2]
         stop(f"this Python has neither ensurepip nor pip; on Debian: apt install python{major}.{minor}-venv")

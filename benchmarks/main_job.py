@@ -61,7 +61,8 @@ def main() -> None:
             job, status = job_seconds(options.version, Path(reports))
             allowed = TIMES * usable + SECONDS_MORE
             rows.append((usable, job))
-            print(f"{number:5d}  {usable:8.2f}  {job:6.1f}  {status:4d}  {allowed:9.1f}  {job / allowed:11.2f}", flush=True)
+            row = f"{number:5d}  {usable:8.2f}  {job:6.1f}  {status:4d}  {allowed:9.1f}  {job / allowed:11.2f}"
+            print(row, flush=True)
     usable = statistics.median(row[0] for row in rows)
     job = statistics.median(row[1] for row in rows)
     allowed = TIMES * usable + SECONDS_MORE

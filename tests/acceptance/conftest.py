@@ -52,7 +52,7 @@ class Job:
 
     def events(self, type_: str) -> list[dict[str, Any]]:
         """Events of one type, of all shards, as far as they are written."""
-        paths = self.reports.glob("*/events*.jsonl")
+        paths = [path for path in self.reports.glob("*/events*.jsonl") if not path.parent.is_symlink()]
         return [event for path in paths for event in read(path) if event["type"] == type_]
 
     def all_events(self) -> list[dict[str, Any]]:
@@ -85,7 +85,9 @@ class Job:
                 if f"vnode-suite-{self.run_id}" in argv:
                     found.append(f"process {entry.name} {argv[:120]}")
         links = Path("/sys/class/net")
-        found += [f"link {link.name}" for link in links.glob(f"vs{self.run_id[:5]}*")] if links.is_dir() else []
+        found += (
+            [f"link {link.name}" for link in links.glob(f"vs{self.run_id[:5]}*")] if links.is_dir() else []
+        )
         return found
 
 
@@ -94,7 +96,7 @@ Launch = Callable[..., Job]
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Launch]:
-    """Start the main job with the quick profile and without controls; ended with the test, however it ends."""
+    """Start the main job, quick and without controls; ended with the test, however that ends."""
     jobs: list[Job] = []
     environment = {n: v for n, v in os.environ.items() if not n.startswith(("PYTEST_", "ALIBABA_CLOUD"))}
     environment |= {"VNODE_SUITE_STATE": str(tmp_path / "state"), "PYTHONPATH": str(ROOT)}
@@ -104,7 +106,15 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         with log.open("w", encoding="utf-8") as stream:
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "pytest", "-p", "vnode_suite.pytest_plugin", "-p", "no:cacheprovider"),
+                    *(
+                        sys.executable,
+                        "-m",
+                        "pytest",
+                        "-p",
+                        "vnode_suite.pytest_plugin",
+                        "-p",
+                        "no:cacheprovider",
+                    ),
                     *("--region", "cn-shanghai", "--vnode-profile", "quick", "--vnode-controls", "off"),
                     f"--vnode-report-dir={tmp_path / 'reports'}",
                     *args,

@@ -14,7 +14,7 @@ from vnode_suite.core.polling import poll
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-#: The closing of an interrupted run on two idle cores takes some 2 s and promises 10; others may use the machine.
+#: The closing of an interrupted run takes some 2 s on two idle cores; others may use the machine.
 CLOSING_SECONDS = 60.0
 TWO = ("--vnode-k8s-version", "1.18", "--vnode-k8s-version", "1.22")
 
@@ -53,7 +53,9 @@ def test_two_versions_on_two_workers(launch) -> None:
     ready = job.events("cluster-ready")
     assert sorted(event["version"] for event in ready) == ["1.18", "1.22"]
     assert len({event["shard"] for event in ready}) == 2
-    assert sorted(cell["server_version"] for cell in job.report["cells"]) == ["v1.18.19"] * 2 + ["v1.22.15"] * 2
+    assert (
+        sorted(cell["server_version"] for cell in job.report["cells"]) == ["v1.18.19"] * 2 + ["v1.22.15"] * 2
+    )
     assert job.report["verdict"]["result"] == "conformant"
     assert job.traces() == []
 

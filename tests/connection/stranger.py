@@ -103,7 +103,12 @@ def stranger(folder: Path, *, version: str = "1.22", address: str = "127.0.0.1")
         admin.chmod(0o600)
         stand_in_for_kubeadm(kube, wanted)
         kube.create("/api/v1/namespaces", {"metadata": {"name": _USER_NAMESPACE}})
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}, "data": {"key": "value"}}
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "theirs"},
+            "data": {"key": "value"},
+        }
         kube.create(f"/api/v1/namespaces/{_USER_NAMESPACE}/configmaps", body)
         yield Stranger(kube, cluster.server_url, cluster.ca_pem, admin, folder)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests_of_plugin import SCENARIOS, Project, scenario
 
 
@@ -18,7 +17,7 @@ def project(tmp_path: Path) -> Project:
     folder.mkdir()
     for name, clauses in SCENARIOS.items():
         (folder / name).write_text(scenario(clauses), encoding="utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider\n", encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     return Project(tmp_path)
 
 

@@ -1,7 +1,7 @@
 """A pytest plugin (``-p fake_world``) that puts a world of nothing in place of the real one.
 
-Scenarios of the fake project call :func:`act`, which judges the clause of the case as the variable ``FAKE``
-says: ``CLAUSE@VERSION=deed`` words, divided by blanks, with the deeds of ``_DEEDS``; what is not named passes.
+Scenarios of the fake project call :func:`act`, which judges the clause of the case as the variable
+``FAKE`` says: ``CLAUSE@VERSION=deed`` words, divided by blanks, with the deeds of ``_DEEDS``; what is not named passes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class FakeWorlds:
     def cell(self, run: Run, cell: Cell) -> FakeCell:
         """In place of ``Run.cell``."""
         if cell.version not in self.opened:
-            sleeper = run.supervisor.start(f"world-{cell.version}", ["sleep", "600"], log=run.scratch / "sleep.log")
+            sleeper = run.supervisor.start(
+                f"world-{cell.version}", ["sleep", "600"], log=run.scratch / "sleep.log"
+            )
             self.opened[cell.version] = sleeper
             run.ledger.write("cluster-ready", version=cell.version, server_version=cell.version)
             run.ledger.write("note", text=f"process {sleeper.pid} folder {run.scratch}")

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from tests_of_plugin import CLAUSES, Outcome, Project
 
 pytest.importorskip("xdist")

@@ -1,4 +1,4 @@
-"""Signals: the first ends the run in order, no later one cuts the closing short, and a kill leaves nothing."""
+"""Signals: the first ends the run in order, no later one cuts that short, and a kill leaves nothing."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests_of_plugin import PATIENCE_SECONDS, Outcome, Project
+
 from vnode_suite.cleanup.sweep import sweep
 from vnode_suite.core.ledger import read
 from vnode_suite.core.polling import poll
-from vnode_suite.pytest_plugin.signals import Interrupts
+from vnode_suite.pytest_plugin.signals import AGAIN_SECONDS, Interrupts
 
 Start = Callable[..., "subprocess.Popen[str]"]
 WAITING = "NODE-01@1.22=wait"
@@ -47,8 +48,12 @@ def until_gone(made: list[tuple[str, Path]]) -> None:
 
 
 def ended(process: subprocess.Popen[str], project: Project) -> Outcome:
-    """What it came to."""
-    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    """What it came to; where it hangs, Python says in which line."""
+    try:
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        output, _ = process.communicate()
     return Outcome(process.returncode, output, project.reports)
 
 
@@ -85,7 +90,9 @@ def test_later_signals_change_nothing(project: Project, started: Start) -> None:
 def test_controller_has_its_workers_close(project: Project, started: Start, number: signal.Signals) -> None:
     """As Ctrl-C in a terminal (all processes get it) and as tox (only the controller does)."""
     pytest.importorskip("xdist")
-    process = started("-n", "2", "--vnode-k8s-version", "1.18-1.19", fake="NODE-01@1.18=wait NODE-01@1.19=wait")
+    process = started(
+        "-n", "2", "--vnode-k8s-version", "1.18-1.19", fake="NODE-01@1.18=wait NODE-01@1.19=wait"
+    )
     made = until_it_waits(project, times=2)
     if number is signal.SIGINT:
         os.killpg(process.pid, number)
@@ -127,6 +134,19 @@ def test_first_signal_interrupts_and_later_ones_do_not() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
     assert interrupts.received == "SIGTERM"
+
+
+def test_signal_long_after_one_that_was_lost_interrupts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a handler raises may be lost in a callback; nobody needs a kill for that."""
+    with Interrupts(quiet=True) as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        later = time.monotonic() + AGAIN_SECONDS
+        monkeypatch.setattr(time, "monotonic", lambda: later)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        interrupts.closing()
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_signal_while_closing_is_remembered() -> None:

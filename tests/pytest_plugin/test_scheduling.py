@@ -13,7 +13,7 @@ ITEMS = [f"test_{name}[{version}]" for version in ("1.13", "1.14", "1.15") for n
 
 
 class Worker:
-    """A worker as the scheduler sees it: runs what it was sent, but the last item only when told that it is."""
+    """A worker as the scheduler sees it: runs what it was sent, the last item only when told that it is."""
 
     def __init__(self, name: str) -> None:
         self.gateway = SimpleNamespace(id=name)
@@ -148,6 +148,16 @@ def test_worker_that_ended_in_order_crashed_nothing() -> None:
     scheduling = dealt([worker])
     run_to_the_end(scheduling, [worker])
     assert scheduling.remove_node(worker) is None
+
+
+def test_worker_that_was_stopped_crashed_nothing() -> None:
+    """``-x`` ends workers in order, with items that they were never sent."""
+    stopped: Any = Worker("gw0")
+    scheduling = dealt([stopped])
+    stopped.run_one(scheduling)
+    stopped.workeroutput = {"exitstatus": 0}
+    assert scheduling.remove_node(stopped) is None
+    assert not scheduling.dropped
 
 
 def test_nothing_starts_before_all_have_collected() -> None:

@@ -1,4 +1,4 @@
-"""What the command line alone shows to be wrong ends with status 4 and one line that names what is allowed."""
+"""What the command line alone shows to be wrong: status 4, and one line that names what is allowed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests_of_plugin import PATIENCE_SECONDS, Project
 
 #: Arguments after the region, and words that the one line must hold.
@@ -136,7 +135,10 @@ def pytest_in(project: Project, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", *args],
         cwd=project.folder,
-        env={**project.environment(), "PYTHONPATH": f"{project.folder}:{project.environment()['PYTHONPATH']}"},
+        env={
+            **project.environment(),
+            "PYTHONPATH": f"{project.folder}:{project.environment()['PYTHONPATH']}",
+        },
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,
@@ -167,7 +169,15 @@ def test_option_of_a_plugin_that_came_first_is_read(foreign: Project) -> None:
         encoding="utf-8",
     )
     done = pytest_in(
-        foreign, "-p", "kind_first", "-p", "vnode_suite.pytest_plugin", "--region", "cn-shanghai", "--kubeconfig", "kube.yaml"
+        foreign,
+        "-p",
+        "kind_first",
+        "-p",
+        "vnode_suite.pytest_plugin",
+        "--region",
+        "cn-shanghai",
+        "--kubeconfig",
+        "kube.yaml",
     )
     assert done.returncode == 4, done.stdout + done.stderr
     assert "an existing cluster needs --vnode-cloud" in done.stderr
@@ -182,7 +192,15 @@ def test_plugin_that_comes_later_is_kept_out(foreign: Project) -> None:
         encoding="utf-8",
     )
     done = pytest_in(
-        foreign, "-p", "vnode_suite.pytest_plugin", "-p", "kind_later", "--region", "cn-shanghai", "--kubeconfig", "kube.yaml"
+        foreign,
+        "-p",
+        "vnode_suite.pytest_plugin",
+        "-p",
+        "kind_later",
+        "--region",
+        "cn-shanghai",
+        "--kubeconfig",
+        "kube.yaml",
     )
     assert done.returncode == 4, done.stdout + done.stderr
     assert "an existing cluster needs --vnode-cloud" in done.stderr

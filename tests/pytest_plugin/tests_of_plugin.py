@@ -77,7 +77,13 @@ class Project:
         """Without what this very run's xdist or user set."""
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("PYTEST_", "ALIBABA_CLOUD", "FAKE"))}
         path = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
-        return {**kept, "PYTHONPATH": path, "VNODE_SUITE_STATE": str(self.folder / "state"), **more}
+        return {
+            **kept,
+            "PYTHONFAULTHANDLER": "1",
+            "PYTHONPATH": path,
+            "VNODE_SUITE_STATE": str(self.folder / "state"),
+            **more,
+        }
 
     def command(self, *args: str) -> list[str]:
         """An acceptance run of what the fake project judges, without controls."""

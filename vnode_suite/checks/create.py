@@ -170,7 +170,8 @@ def certificate_is_renewed_in_time(rotation: Rotation) -> Judgement:
         f"完成 {rotation.wanted} 次续期,期间节点保持 Ready",
     )
     actual = Text(
-        f"{rotation.renewals} renewals{'; the Node was not Ready' if rotation.not_ready else ''} {rotation.detail}".strip(),
+        f"{rotation.renewals} renewals{'; the Node was not Ready' if rotation.not_ready else ''} "
+        f"{rotation.detail}".strip(),
         f"续期 {rotation.renewals} 次{';节点曾未就绪' if rotation.not_ready else ''} {rotation.detail}".strip(),
     )
     if rotation.renewals < rotation.wanted:
@@ -201,12 +202,15 @@ class Place:
 def vnode_is_where_it_was_asked_to_be(place: Place) -> Judgement:
     """Region, VPC, vSwitch and security group are those asked for; the address lies in the vSwitch's CIDR."""
     expected = Text(
-        f"{place.region[0]}, {place.vpc[0]}, one of {', '.join(place.vswitches)}, {place.security_group[0]}, an address in its CIDR",
+        f"{place.region[0]}, {place.vpc[0]}, one of {', '.join(place.vswitches)}, {place.security_group[0]}, "
+        "an address in its CIDR",
         f"{place.region[0]},{place.vpc[0]},{'、'.join(place.vswitches)} 之一,{place.security_group[0]},地址在其网段内",
     )
     actual = Text(
-        f"{place.region[1]}, {place.vpc[1]}, {place.vswitch}, {place.security_group[1]}, {place.address} of {place.cidr}",
-        f"{place.region[1]},{place.vpc[1]},{place.vswitch},{place.security_group[1]},{place.address}(网段 {place.cidr})",
+        f"{place.region[1]}, {place.vpc[1]}, {place.vswitch}, {place.security_group[1]}, "
+        f"{place.address} of {place.cidr}",
+        f"{place.region[1]},{place.vpc[1]},{place.vswitch},{place.security_group[1]},"
+        f"{place.address}(网段 {place.cidr})",
     )
     for reason, (asked, found) in (
         ("other-region", place.region),

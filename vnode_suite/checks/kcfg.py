@@ -171,7 +171,8 @@ def kubeconfig_is_usable_as_it_stands(fitness: Fitness) -> Judgement:
     return _fit(
         fitness,
         Text(
-            "an https server, a current context that resolves, an inline CA and exactly one credential of the mode's form",
+            "an https server, a current context that resolves, an inline CA and exactly one credential "
+            "of the mode's form",
             "https 地址、可解析的当前上下文、内联 CA,以及唯一且符合该方式的凭据",
         ),
         Text(f"all of it, for {fitness.server}", f"全部满足,服务器 {fitness.server}"),
@@ -184,8 +185,8 @@ class Authority:
 
     #: Slug of what is wrong with the data itself (``ca-data-empty``, ...), else empty.
     data_problem: str
-    #: Slug of what the TLS handshake said: empty (verified), ``ca-does-not-verify-server``, ``server-certificate-wrong-name``,
-    #: ``server-certificate-expired``, ``server-certificate-not-yet-valid`` or ``no-handshake``.
+    #: Slug of what the TLS handshake said: empty (verified), ``ca-does-not-verify-server``,
+    #: ``server-certificate-wrong-name``, ``server-certificate-expired``, ``server-certificate-not-yet-valid`` or ``no-handshake``.
     handshake_problem: str
     detail: str = ""
 

@@ -146,9 +146,11 @@ def cloud_and_cluster_agree(sides: BothSides) -> Judgement:
     expected = Text("Ready on both sides, with one address", "云端与集群均为 Ready,且地址一致")
     actual = Text(
         f"cloud: {sides.cloud_status} {sides.cloud_address} ({sides.cloud_seen}); cluster: "
-        f"{(sides.node or 'no Node')} {'Ready' if sides.node_ready else 'not Ready'} {sides.node_address} ({sides.cluster_seen})",
+        f"{sides.node or 'no Node'} {'Ready' if sides.node_ready else 'not Ready'} "
+        f"{sides.node_address} ({sides.cluster_seen})",
         f"云端:{sides.cloud_status} {sides.cloud_address}({sides.cloud_seen});集群:"
-        f"{(sides.node or '无节点')} {'Ready' if sides.node_ready else '未就绪'} {sides.node_address}({sides.cluster_seen})",
+        f"{sides.node or '无节点'} {'Ready' if sides.node_ready else '未就绪'} "
+        f"{sides.node_address}({sides.cluster_seen})",
     )
     cloud_ready = sides.cloud_status == "Ready"
     if cloud_ready and not sides.node:

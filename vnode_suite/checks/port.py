@@ -13,7 +13,8 @@ class Answer:
     """What the API server's node proxy made of one port, once for each way that was tried."""
 
     port: int
-    #: Way (``node proxy``, ``logs of a Pod``) to slug: empty (answered), ``refused``, ``timed-out``, ``no-route``, ``other``.
+    #: Way (``node proxy``, ``logs of a Pod``) to slug: empty (answered), ``refused``, ``timed-out``, ``no-route``
+    #: or ``other``.
     ways: tuple[tuple[str, str], ...]
     detail: str = ""
 

@@ -18,7 +18,15 @@ from vnode_suite.clusters.kube import KubeClient, KubeError, KubeUnreachable
 from vnode_suite.core.errors import SuiteError
 
 #: Order in which kinds are undone: what uses something goes before what it uses.
-_ORDER = ("delete-vnode", "forget-vnode", "patch-object", "delete-object", "stop-process", "remove-network", "remove-folder")
+_ORDER = (
+    "delete-vnode",
+    "forget-vnode",
+    "patch-object",
+    "delete-object",
+    "stop-process",
+    "remove-network",
+    "remove-folder",
+)
 _RUN_LABEL = "vnode-suite/run"
 _LABELLED = (
     "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",

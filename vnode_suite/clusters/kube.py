@@ -130,6 +130,7 @@ class KubeClient:
         except config.ConfigException as problem:
             files.close()
             raise ClusterError(f"the context {chosen!r} cannot be used", found=str(problem)) from None
+        _remember_or_recall(settings, environment_proxy)
         return cls(client.ApiClient(settings), files)
 
     def close(self) -> None:
@@ -394,6 +395,20 @@ class KubeClient:
             return []
         with ThreadPoolExecutor(min(POOL_SIZE, len(requests)), thread_name_prefix="reviews") as pool:
             return list(pool.map(lambda one: self.access_review(one, user=user, groups=groups), requests))
+
+
+#: How the user's kubeconfig reaches a server: its proxy, and the name that its certificate is looked at for. Other
+#: credentials for the same server, such as a new ServiceAccount's, go the same way.
+_ways: dict[str, tuple[str | None, str | None]] = {}
+
+
+def _remember_or_recall(settings: Any, given_by_the_user: bool) -> None:
+    if given_by_the_user:
+        _ways[settings.host] = (settings.proxy, settings.tls_server_name)
+        return
+    proxy, name = _ways.get(settings.host, (None, None))
+    settings.proxy = settings.proxy or proxy
+    settings.tls_server_name = settings.tls_server_name or name
 
 
 def _query_value(value: Any) -> Any:

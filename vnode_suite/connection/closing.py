@@ -15,7 +15,7 @@ from vnode_suite.connection import exclusion, identities
 from vnode_suite.connection.leavings import leavings, remove_leavings
 from vnode_suite.core.errors import DeadlineExceeded, SuiteError
 from vnode_suite.eci.errors import EciError
-from vnode_suite.probes.pods import INSTANCE_ANNOTATION
+from vnode_suite.probes.pods import INSTANCE_ANNOTATION, phase
 
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
@@ -140,8 +140,26 @@ def close_twin(subject: Subject) -> Closed:
     return Closed({vnode.id: subject.cell.cell.id}, {}, {i: v for i, v in before.items() if v == vnode.id})
 
 
+def retire(subject: Subject) -> None:
+    """Close one twin before the others, once all that is wanted of it was seen; does nothing if it has no VNode."""
+    outcome, cell = subject.steps.known("vnode"), subject.cell
+    shared = cell.sound.steps.known("vnode")
+    if not outcome or not outcome.product or (shared and outcome.product is shared.product):
+        return
+    virtual_node_id = outcome.product.id
+    names = {n for n in cell.world.nodes.nodes() if virtual_node_id in n} | {subject.node_name} - {""}
+    for pod in cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell)):
+        if pod["spec"].get("nodeName") in names:
+            _delete_pod(cell, pod["metadata"]["name"])
+    _delete_vnode(subject)
+    for name in sorted(names):
+        _remove_node(cell, name)
+    remove_leavings(cell.world, [virtual_node_id, *names])
+
+
 def _instances(cell: CellRun) -> dict[str, str]:
-    """Instance ids that VNodes wrote on the run's Pods, each with its VNode's id."""
+    """Instances of the run's Pods, each with its VNode's id: by the id that the VNode wrote on the Pod, else by
+    the Pod's own name."""
     ids = {
         s.node_name: o.product.id
         for s in cell.subjects
@@ -149,11 +167,15 @@ def _instances(cell: CellRun) -> dict[str, str]:
     }
     pods = cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell))
     return {
-        instance: ids[pod["spec"]["nodeName"]]
+        _instance_of(pod): ids[pod["spec"]["nodeName"]]
         for pod in pods
-        if (instance := (pod["metadata"].get("annotations") or {}).get(INSTANCE_ANNOTATION))
-        and pod["spec"].get("nodeName") in ids
+        if pod["spec"].get("nodeName") in ids and phase(pod) == "Running"
     }
+
+
+def _instance_of(pod: Mapping[str, Any]) -> str:
+    written = (pod["metadata"].get("annotations") or {}).get(INSTANCE_ANNOTATION)
+    return str(written or f"that of Pod {pod['metadata']['name']}")
 
 
 def _vnode_ids(cell: CellRun) -> list[str]:

@@ -116,6 +116,10 @@ def open_cloud(
     :param connected: networks (CIDR) outside the VPC that are reached over this machine.
     :param dns_records: names that the VPC's DNS knows: to an address, or to ``host`` for this machine's.
     """
+    kind = run.settings.cloud.cloud
+    if kind is not Cloud.EMULATOR:
+        # Never a simulated node instead: it would join somebody's cluster unasked.
+        raise CloudError(f"this build has no {kind.value} cloud side", wanted="--vnode-cloud emulator")
     name = f"simulated-{version}"
     # Two worlds of one run are two networks: each needs a name of its own, of eight characters at most.
     network_id = f"{run.id[:5]}{version.replace('.', '')[-3:]}"

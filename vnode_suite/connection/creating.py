@@ -63,6 +63,7 @@ def create(subject: Subject) -> Created:
             "region": world.cloud.region,
             "name": request.name,
             "client_token": request.client_token,
+            "cell": cell.cell.id,
             # The emulator's VNodes are processes of the run: a sweep has nothing to look for.
             "ends_with_run": world.cloud.kind is Cloud.EMULATOR,
         },

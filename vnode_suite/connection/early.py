@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from vnode_suite.connection.closing import retire
 
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
+    from vnode_suite.connection.subject import Subject
+    from vnode_suite.model import Observation
 
 #: Clauses of the VNode under test whose observation is mostly waiting.
 SLOW = (
@@ -39,10 +46,54 @@ def early_work(cell: CellRun) -> Iterator[Callable[[], Any]]:
     if any(clause == "CLEAN-04" for clause, _ in wanted):
         yield cell.sound.pod
     cases = [case for case in wanted if not case[0].startswith("CLEAN-")]
-    for clause, defect in sorted(cases, key=lambda case: (case[1] is not None, case[0] not in SLOW)):
-        look = look_of(clause)
-        if defect is None:
-            if clause in SLOW:
-                yield lambda look=look: cell.sound.observe(look)  # type: ignore[misc]
-        elif defects.defect(defect).scope == "own-object":
-            yield lambda look=look, defect=defect: cell.twin(defects.defect(defect)).observe(look)  # type: ignore[misc]
+    awaited = _Awaited(cell)
+    looks: list[Callable[[], Any]] = []
+    for clause, name in sorted(cases, key=lambda case: (case[1] is not None, case[0] not in SLOW)):
+        if name is None:
+            subject, early = cell.sound, clause in SLOW
+        else:
+            wrong = defects.defect(name)
+            early = wrong.scope == "own-object"
+            subject = cell.twin(wrong) if early else cell.sound
+        awaited.add(clause, subject)
+        if early:
+            looks.append(partial(awaited.take, clause, subject, look_of(clause)))
+    yield from looks
+
+
+class _Awaited:
+    """Counts the looks that are still to be taken, so that a VNode goes as soon as nothing else is wanted of it.
+
+    Each is a process and a network namespace: a hundred of them at once would be most of a run's memory.
+    """
+
+    def __init__(self, cell: CellRun) -> None:
+        self._cell = cell
+        self._open: Counter[str] = Counter()
+        self._guard = threading.Lock()
+
+    def add(self, clause: str, subject: Subject) -> None:
+        """Expect one look, taken early or not."""
+        self._open.update(_users(clause, subject))
+
+    def take(self, clause: str, subject: Subject, look: Callable[[Subject], Observation[Any]]) -> None:
+        """Take it; what it came to is remembered by *subject*."""
+        try:
+            subject.observe(look)
+        finally:
+            with self._guard:
+                self._open.subtract(_users(clause, subject))
+                done = [name for name in _users(clause, subject) if not self._open[name]]
+            for each in self._cell.subjects:
+                if each is not self._cell.sound and (
+                    each.name in done or each.name.partition(":")[0] in done
+                ):
+                    retire(each)
+
+
+#: Under this name all VNodes are counted that fail on purpose: the looks at events share them.
+_PROVOKED = "provoked"
+
+
+def _users(clause: str, subject: Subject) -> list[str]:
+    return [subject.name, *([_PROVOKED] if clause.startswith("EVENT-") else [])]

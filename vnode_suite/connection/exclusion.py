@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vnode_suite.checks.ds import EXCLUSION_TERM
 from vnode_suite.core.errors import HarnessError
 from vnode_suite.probes.daemonsets import (
     affinity_patch,
@@ -19,6 +20,9 @@ from vnode_suite.probes.daemonsets import (
 
 if TYPE_CHECKING:
     from vnode_suite.connection.world import World
+
+
+Terms = tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +39,39 @@ class Applied:
     at: float | None
 
 
-def applied(world: World, *, skip: bool) -> Applied:
-    """Apply the exclusion once in *world*, unless it is off or *skip*.
+def applied(world: World) -> Applied:
+    """Apply the exclusion once in *world*, unless it is off or the run itself has a defect of it.
 
     The DaemonSet's controller has acted on it when this returns, so that a VNode that joins now meets it.
     """
     with world.exclusion_guard:
         if world.exclusion is None:
-            world.exclusion = _apply(world, skip or world.run.settings.cluster.apply_exclusion == "off")
+            world.exclusion = _apply(world)
         return world.exclusion
 
 
-def _apply(world: World, skip: bool) -> Applied:
+_LINUX = {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}
+_NOWHERE = {
+    "matchExpressions": [{"key": "vnode-suite/nowhere", "operator": "Exists"}, *EXCLUSION_TERM["matchExpressions"]]
+}
+#: Defects of the exclusion: what is made of kube-proxy's own terms, instead of keeping VNodes out of each.
+TERMS_BY_DEFECT: Mapping[str, Callable[[Terms], list[Any] | None]] = {
+    "kube-proxy-not-excluded": lambda before: list(before) or None,
+    "kube-proxy-affinity-in-one-term": lambda before: [*excluding(before), _LINUX],
+    "kube-proxy-affinity-excludes-everything": lambda before: [_NOWHERE],
+}
+
+
+def _apply(world: World) -> Applied:
     proxy = world.kube_proxy
     if proxy is None:
         return Applied((), {}, None)
     path = path_of(proxy.namespace, proxy.name)
     there = world.kube.get(path)
     before, restoring = required_terms(there), restoring_patch(there)
-    if skip:
+    if world.run.settings.cluster.apply_exclusion == "off":
         return Applied(before, restoring, None)
+    wrong = [TERMS_BY_DEFECT[name] for name in world.run.settings.scope.defects if name in TERMS_BY_DEFECT]
     entry = world.run.journal.intend(
         "DaemonSet affinity",
         f"{proxy.namespace}/{proxy.name}",
@@ -65,7 +82,7 @@ def _apply(world: World, skip: bool) -> Applied:
             "patch": restoring,
         },
     )
-    set_terms(world, excluding(before))
+    set_terms(world, wrong[0](before) if wrong else excluding(before))
     entry.done()
     world.exclusion_entry = entry
     return Applied(before, restoring, time.monotonic())

@@ -25,7 +25,7 @@ def taking_effect(cell: CellRun, defect: str) -> Iterator[None]:
         with _approver_as(cell, defect):
             yield
     elif defect == "daemonset-tolerates-everything":
-        with _stray_daemonset(cell):
+        with stray_daemonset(cell):
             yield
     else:
         with _kube_proxy_terms(cell, defect):
@@ -47,25 +47,16 @@ def _approver_as(cell: CellRun, defect: str) -> Iterator[None]:
 def _kube_proxy_terms(cell: CellRun, defect: str) -> Iterator[None]:
     world = cell.world
     before = cell.sound.exclusion().before
-    exclusive = excluding(before)
-    ordinary = {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}
-    nowhere = {"matchExpressions": [{"key": "vnode-suite/nowhere", "operator": "Exists"}]}
-    terms = {
-        "kube-proxy-not-excluded": before or None,
-        "kube-proxy-affinity-in-one-term": [*exclusive, ordinary],
-        "kube-proxy-affinity-excludes-everything": [
-            {**nowhere, "matchExpressions": [*nowhere["matchExpressions"], *exclusive[0]["matchExpressions"]]}
-        ],
-    }[defect]
+    terms = exclusion.TERMS_BY_DEFECT[defect](before)
     try:
         exclusion.set_terms(world, terms)
         yield
     finally:
-        exclusion.set_terms(world, exclusive)
+        exclusion.set_terms(world, excluding(before))
 
 
 @contextmanager
-def _stray_daemonset(cell: CellRun) -> Iterator[None]:
+def stray_daemonset(cell: CellRun) -> Iterator[None]:
     """A DaemonSet like a network plug-in's: it tolerates everything and nobody keeps it off."""
     name = f"vnode-suite-{cell.run.id}-stray"
     making, body = cell.making, {**kube_proxy(name)}

@@ -7,7 +7,7 @@ Kubernetes asks for it: nobody may give a right away that they do not hold, unle
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vnode_suite.access.deployment import RULES as APPROVER_RULES
@@ -41,10 +41,11 @@ class Needed:
     namespace: str = ""
     names: tuple[str, ...] = ()
 
-    def rule(self) -> dict[str, Any]:
-        """As a rule of a Role or ClusterRole."""
-        rule: dict[str, Any] = {"apiGroups": [self.group], "resources": [self.resource], "verbs": [*self.verbs]}
-        return rule | ({"resourceNames": [*self.names]} if self.names else {})
+    def __str__(self) -> str:
+        resource = f"{self.resource}.{self.group}" if self.group else self.resource
+        names = f" [{', '.join(self.names)}]" if self.names else ""
+        where = f" in {self.namespace}" if self.namespace else ""
+        return f"{', '.join(self.verbs)} {resource}{names}{where}"
 
     def questions(self) -> tuple[AccessRequest, ...]:
         """As access reviews."""
@@ -57,15 +58,21 @@ class Needed:
 
 
 _IDENTITY = Text("the VNode's identity, and taking it away again", "创建并清除 VNode 的身份")
-_GIVEN = Text("given to the VNode, and nobody may give what they do not hold", "授予 VNode;不能授予自己没有的权限")
+_GIVEN = Text(
+    "given to the VNode, and nobody may give what they do not hold", "授予 VNode;不能授予自己没有的权限"
+)
 _TO_APPROVER = Text("given to the approver, for the same reason", "授予 approver,原因同上")
 _TEST_PODS = Text("Pods of the suite's own on the VNode", "在 VNode 上运行套件自己的 Pod")
 _LOOKING = Text("finding the VNode and watching it", "查找并观察 VNode")
 _PORTS = Text("looking at 10250 and 10255 with the API server's eyes", "通过 API Server 查看 10250 和 10255")
-_LEAVINGS = Text("removing what a VNode leaves, since it may not do so itself", "清除 VNode 自身无权删除的遗留")
+_LEAVINGS = Text(
+    "removing what a VNode leaves, since it may not do so itself", "清除 VNode 自身无权删除的遗留"
+)
 _REVIEWS = Text("asking what the VNode may do", "查询 VNode 的权限")
 _DAEMONSETS = Text("seeing where DaemonSets put their Pods", "查看 DaemonSet 的 Pod 分布")
-_EXCLUSION = Text("keeping kube-proxy off VNodes (--vnode-apply-exclusion)", "排除 kube-proxy(--vnode-apply-exclusion)")
+_EXCLUSION = Text(
+    "keeping kube-proxy off VNodes (--vnode-apply-exclusion)", "排除 kube-proxy(--vnode-apply-exclusion)"
+)
 _EXTRA = Text("the extra right of 1.13", "1.13 的额外权限")
 
 #: What is made is also looked at, and deleted at the end; `update` is for a name that a first try has left.
@@ -95,7 +102,12 @@ def needed(settings: Settings, facts: VersionFacts) -> tuple[Needed, ...]:
         *([Needed(("bind",), "clusterroles", _GIVEN, RBAC, names=tuple(roles))] if roles else []),
         *_given_away(granted),
         Needed(("get", "list", "watch", "create", "delete"), "pods", _TEST_PODS, namespace=PODS_NAMESPACE),
-        Needed(("get", "list", "create", "delete"), "persistentvolumeclaims", _TEST_PODS, namespace=PODS_NAMESPACE),
+        Needed(
+            ("get", "list", "create", "delete"),
+            "persistentvolumeclaims",
+            _TEST_PODS,
+            namespace=PODS_NAMESPACE,
+        ),
         Needed(("get",), "nodes/proxy", _PORTS),
         Needed(("get",), "pods/log", _PORTS, namespace=PODS_NAMESPACE),
         *(
@@ -147,35 +159,69 @@ def manifest(lines: Sequence[Needed], name: str = "vnode-suite-runner") -> list[
                 "apiVersion": f"{RBAC}/v1",
                 "kind": "Role" if namespace else "ClusterRole",
                 "metadata": metadata,
-                "rules": [line.rule() for line in lines if line.namespace == namespace],
+                "rules": _rules([line for line in lines if line.namespace == namespace]),
             }
         )
     return found
 
 
-def missing(kube: KubeClient, lines: Sequence[Needed]) -> tuple[str, ...]:
-    """What of the list the client may not do, asked of the server: ``create secrets in kube-system``."""
+def _rules(lines: Sequence[Needed]) -> list[dict[str, Any]]:
+    """One rule for all that share group, names and verbs."""
+    verbs: dict[tuple[str, tuple[str, ...], str], dict[str, None]] = {}
+    for line in lines:
+        verbs.setdefault((line.group, line.names, line.resource), {}).update(dict.fromkeys(line.verbs))
+    resources: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for (group, names, resource), found in verbs.items():
+        resources.setdefault((group, names, tuple(sorted(found))), []).append(resource)
+    return [
+        {"apiGroups": [group], "resources": which}
+        | ({"resourceNames": [*names]} if names else {})
+        | {"verbs": [*allowed]}
+        for (group, names, allowed), which in resources.items()
+    ]
+
+
+#: Lines of the list that an error names; the rest is counted, and --vnode-plan prints it.
+_NAMED = 5
+
+
+def missing(kube: KubeClient, lines: Sequence[Needed]) -> tuple[Needed, ...]:
+    """What of the list the client may not do, asked of the server; each line with the verbs that are missing."""
     questions = list(dict.fromkeys(question for line in lines for question in line.questions()))
-    return tuple(str(answer.request) for answer in kube.access_reviews(questions) if not answer.allowed)
+    refused = {answer.request for answer in kube.access_reviews(questions) if not answer.allowed}
+    found: dict[tuple[str, str, str, tuple[str, ...]], Needed] = {}
+    for line in lines:
+        verbs = [verb for verb in line.verbs if refused & set(replace(line, verbs=(verb,)).questions())]
+        key = (line.group, line.resource, line.namespace, line.names)
+        known = found[key].verbs if key in found else ()
+        if verbs:
+            found[key] = replace(line, verbs=tuple(dict.fromkeys((*known, *verbs))))
+    return tuple(found.values())
+
+
+def named(lines: Sequence[Needed]) -> str:
+    """Rights in one line: ``create, delete secrets in kube-system; bind clusterroles...``."""
+    shown = "; ".join(str(line) for line in lines[:_NAMED])
+    return shown + (f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else "")
 
 
 def check_rights(kube: KubeClient, settings: Settings, facts: VersionFacts) -> None:
     """Do nothing where the run may do all that it needs to.
 
-    :raises StepNotReached: it may not; names each missing right. Nothing was made by then, so that every clause
-        could not run and the run is incomplete, which says nothing about the VNode.
+    :raises StepNotReached: it may not; names what is missing. Nothing was made by then, so that every clause could
+        not run and the run is incomplete, which says nothing about the VNode.
     """
     lacking = missing(kube, needed(settings, facts))
     if not lacking:
         return
-    names = "; ".join(lacking)
+    names = named(lacking)
     raise StepNotReached(
         Unreached(
             "rights",
             "right-missing",
             Text(
-                f"the kubeconfig's user may not: {names}. Nothing was made. --vnode-plan prints the roles to grant",
-                f"kubeconfig 的用户缺少权限:{names}。未创建任何对象。可用 --vnode-plan 打印所需角色",
+                f"the kubeconfig's user may not: {names}. Nothing was made; --vnode-plan prints the roles to grant",
+                f"kubeconfig 的用户缺少权限:{names}。未创建任何对象;可用 --vnode-plan 打印所需角色",
             ),
         )
     )

@@ -24,7 +24,7 @@ from vnode_suite.eci.billing import planned
 from vnode_suite.model import Cell, Cloud, Identity, Language, Provider, Text
 
 #: Stands for the run's id in names that are not made yet.
-_RUN = "RUN"
+_RUN = "run"
 #: VNodes that are made to fail on purpose, by the clauses that look at them; EVENT-01 and EVENT-02 share one.
 _PROVOKED: tuple[tuple[frozenset[str], int], ...] = (
     (frozenset({"EVENT-01", "EVENT-02"}), 1),
@@ -56,13 +56,17 @@ class Plan:
     needed: tuple[Needed, ...] = ()
 
     def render(self, language: Language) -> str:
-        """As text, in one language; the roles at the end are fit for `kubectl apply -f -`."""
+        """As text, in one language."""
         lines: list[str] = []
         for section in self.sections:
             lines += [section.title.of(language), *(f"  {x.of(language)}" for x in section.lines), ""]
-        if self.needed:
-            lines.append(yaml.safe_dump_all(manifest(self.needed), sort_keys=False).rstrip())
         return "\n".join(lines)
+
+    @property
+    def manifest(self) -> str:
+        """The rights as roles, fit for ``kubectl apply -f -``; a binding of each to the run's user is all it takes."""
+        documents = manifest(self.needed)
+        return yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=None, width=1000).rstrip()
 
 
 def make_plan(
@@ -86,10 +90,16 @@ def make_plan(
         Section(Text("Created in the cloud", "在云端创建"), tuple(_in_the_cloud(settings, cells, vnodes))),
         Section(
             Text("Created in the cluster, and deleted at the end", "在集群中创建,结束时删除"),
-            tuple(line for cell in cells for line in _in_the_cluster(cell, wanted[cell.id], versions[cell.id], vnodes)),
+            tuple(
+                line
+                for cell in cells
+                for line in _in_the_cluster(cell, wanted[cell.id], versions[cell.id], vnodes)
+            ),
         ),
         Section(Text("Changed of what is there already", "对既有对象的修改"), tuple(_changed(settings))),
-        Section(Text("Started early, because it takes time", "因耗时而提前开始"), tuple(_early(cells, wanted))),
+        Section(
+            Text("Started early, because it takes time", "因耗时而提前开始"), tuple(_early(cells, wanted))
+        ),
         Section(Text("Cost", "费用"), (_cost(settings, sum(vnodes.values()), deadlines),)),
         Section(Text("Rights needed", "所需权限"), tuple(_rights(rights))),
     ]
@@ -100,7 +110,9 @@ def _run(settings: Settings, cells: list[Cell]) -> Section:
     cluster, scope = settings.cluster, settings.scope
     where = cluster.learnt.git_version if cluster.learnt else ", ".join(settings.versions)
     lines = [
-        Text(f"cells: {', '.join(cell.id for cell in cells)}", f"单元:{'、'.join(cell.id for cell in cells)}"),
+        Text(
+            f"cells: {', '.join(cell.id for cell in cells)}", f"单元:{'、'.join(cell.id for cell in cells)}"
+        ),
         Text(
             f"cluster: {cluster.provider.value}, Kubernetes {where}",
             f"集群:{cluster.provider.value},Kubernetes {where}",
@@ -138,8 +150,8 @@ def _in_the_cloud(settings: Settings, cells: list[Cell], vnodes: Mapping[str, in
             f"{cell.id}:最多 {count} 个 VNode({'在本机模拟' if emulated else '真实创建并计费'})",
         )
     yield Text(
-        "each tagged vnode-suite:run=RUN, and deleted at the end",
-        "均带标签 vnode-suite:run=RUN,结束时删除",
+        "each tagged vnode-suite:run=<run's id>, and deleted at the end",
+        "均带标签 vnode-suite:run=<运行 id>,结束时删除",
     )
 
 
@@ -185,10 +197,12 @@ def _changed(settings: Settings) -> Iterator[Text]:
     elif cluster.apply_exclusion == "off" or not there:
         yield Text("nothing", "无")
     else:
-        end = ("stays at the end", "结束后保留") if cluster.apply_exclusion == "keep" else ("is given back", "结束时还原")
+        kept = cluster.apply_exclusion == "keep"
         yield Text(
-            f"node affinity of DaemonSet {name}, in every term: type NotIn [virtual-kubelet]; it {end[0]}",
-            f"DaemonSet {name} 的节点亲和性(每个 term):type NotIn [virtual-kubelet];{end[1]}",
+            f"node affinity of DaemonSet {name}, in every term: type NotIn [virtual-kubelet]; "
+            f"{'it stays at the end' if kept else 'given back at the end'}",
+            f"DaemonSet {name} 的节点亲和性(每个 term):type NotIn [virtual-kubelet];"
+            f"{'结束后保留' if kept else '结束时还原'}",
         )
 
 
@@ -206,9 +220,8 @@ def _early(cells: list[Cell], wanted: Mapping[str, Wanted]) -> Iterator[Text]:
 def _cost(settings: Settings, vnodes: int, deadlines: Deadlines) -> Text:
     if settings.cloud.cloud is not Cloud.LIVE:
         return Text("nothing: no cloud is called", "无:不调用云服务")
-    longest = sum(
-        deadlines.seconds(name) for name in ("node-registered", "node-ready", "stays-ready", "pod-running", "vnode-gone")
-    )
+    waits = ("node-registered", "node-ready", "stays-ready", "pod-running", "vnode-gone")
+    longest = sum(deadlines.seconds(name) for name in waits)
     said = str(planned(vnodes, longest))
     return Text(f"at most {said}", f"最多 {said}")
 
@@ -217,10 +230,4 @@ def _rights(lines: tuple[Needed, ...]) -> Iterator[Text]:
     if not lines:
         yield Text("none of yours", "无需您授予权限")
     for line in lines:
-        resource = f"{line.resource}.{line.group}" if line.group else line.resource
-        named = f" [{', '.join(line.names)}]" if line.names else ""
-        where = f" in {line.namespace}" if line.namespace else ""
-        yield Text(
-            f"{', '.join(line.verbs)} {resource}{named}{where}: {line.why.en}",
-            f"{', '.join(line.verbs)} {resource}{named}{where}:{line.why.zh}",
-        )
+        yield Text(f"{line}: {line.why.en}", f"{line}:{line.why.zh}")

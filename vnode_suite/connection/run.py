@@ -26,7 +26,6 @@ from vnode_suite.data.defects import Defects, load_defects
 from vnode_suite.data.versions import Versions, load_versions
 from vnode_suite.model import Cell, Cloud, Provider
 
-
 #: What was selected of one cell: clauses, each alone or with a defect to show that its check can fail.
 Wanted = tuple[tuple[str, str | None], ...]
 
@@ -99,6 +98,12 @@ class Run:
         """The run of one cell, in its version's world."""
         return self.world(cell.version).cell(cell)
 
+    @property
+    def is_outlived(self) -> bool:
+        """Whether what the run makes stays when its processes end: then it is undone, however long that takes."""
+        given = self.settings.cluster.provider is Provider.EXISTING
+        return given or self.settings.cloud.cloud is not Cloud.EMULATOR
+
     def leave(self, version: str, *, hurriedly: bool = False) -> None:
         """Close the world of *version*, if it was opened: its processes make room for the next one's."""
         with self._guard:
@@ -111,6 +116,7 @@ class Run:
 
         :param hurriedly: the run was interrupted; see :meth:`World.close`.
         """
+        hurriedly = hurriedly and not self.is_outlived
         for version in list(self._worlds):
             # The supervisor stops what is left, and the journal knows what could not be undone.
             with contextlib.suppress(Exception):

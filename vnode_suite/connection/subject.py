@@ -20,6 +20,7 @@ from vnode_suite.access import limited
 from vnode_suite.cleanup.journal import Entry
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.connection import creating, exclusion, identities
+from vnode_suite.connection.exclusive import stray_daemonset
 from vnode_suite.connection.gate import first_obstacle
 from vnode_suite.connection.steps import Outcome, Steps, StepNotReached, outcome_of, step
 from vnode_suite.core.polling import poll
@@ -251,9 +252,13 @@ class Subject:
     @step("exclusion")
     def exclusion(self) -> exclusion.Applied:
         """kube-proxy kept off VNodes, before one joins; once for the whole cluster."""
-        return exclusion.applied(
-            self.world, skip="kube-proxy-not-excluded" in self.defects and self.sound is None
-        )
+        if self.sound is not None:
+            return self.sound.exclusion()
+        if self.has("daemonset-tolerates-everything"):
+            stray = stray_daemonset(self.cell)
+            stray.__enter__()
+            self.cell.keep_until_closed(stray)
+        return exclusion.applied(self.world)
 
     @step("preconditions")
     def preconditions(self) -> None:
@@ -366,7 +371,8 @@ class Subject:
             what=f"the instances of {created.id} to be released",
             deadline_seconds=self.cell.seconds("instance-gone"),
         )
-        return await_absence(cloud, created.id, deadline_seconds=self.seconds("vnode-gone", absent="vnode-still-listed"))
+        patience = self.seconds("vnode-gone", absent="vnode-still-listed")
+        return await_absence(cloud, created.id, deadline_seconds=patience)
 
     def close(self) -> None:
         """Close what the subject opened."""

@@ -124,9 +124,7 @@ def resolve(admin: AdminCluster, planned: Plan, *, relay: tuple[str, int] | None
     host, port = _host_and_port(admin.server)
     if relay is None:
         routed = ", ".join(planned.connected)
-        how = Text(
-            f"the simulated VPC reaches {routed} over this machine", f"模拟 VPC 经由本机访问 {routed}"
-        )
+        how = Text(f"the simulated VPC reaches {routed} over this machine", f"模拟 VPC 经由本机访问 {routed}")
         return Way(here=admin.server, addresses=tuple(planned.dns_records.values()), how=how)
     server = f"https://{planned.name}:{relay[1]}"
     how = Text(

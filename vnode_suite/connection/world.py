@@ -19,11 +19,12 @@ from vnode_suite.connection.cloud import CloudSide
 from vnode_suite.connection.exclusion import Applied
 from vnode_suite.connection.opening import OPENINGS
 from vnode_suite.connection.standins import KubeProxy
+from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.way import Way
 from vnode_suite.core.errors import SuiteError
 from vnode_suite.core.memory import pss_bytes
 from vnode_suite.data.versions import KubernetesVersion
-from vnode_suite.model import Cell, Provider, Text
+from vnode_suite.model import Cell, Grade, Provider, Text
 from vnode_suite.probes import rights
 from vnode_suite.probes.nodes import NodeHistory
 from vnode_suite.probes.snapshots import Snapshot
@@ -84,6 +85,8 @@ class World:
                 self._start()
             except BaseException as problem:
                 self._problem = problem
+                if isinstance(problem, StepNotReached):
+                    self._say_why_not(problem)
                 self.close()
                 raise
             self._opened = True
@@ -121,6 +124,11 @@ class World:
         for entry in self.run.journal.left:
             if (own and entry.undo.get("cluster") == self.ref) or entry.undo.get("ends_with_run"):
                 entry.undone()
+                if entry.where == "cloud":
+                    cell = entry.undo.get("cell")
+                    self.run.ledger.write(
+                        "deleted", cell=cell, kind=entry.kind, name=entry.name, where="cloud", id=""
+                    )
 
     @property
     def ref(self) -> str:
@@ -178,6 +186,30 @@ class World:
             if not self._questions:
                 self._questions = rights.served_questions(self.kube, namespaces)
             return self._questions
+
+    def _say_why_not(self, missed: StepNotReached) -> None:
+        """Tell of each cell that it never began, what holds in it all the same, and which step was in the way."""
+        run, unreached = self.run, missed.unreached
+        for cell in run.settings.cells_of(self.version_name):
+            run.ledger.write(
+                "cell-started",
+                cell=cell.id,
+                version=cell.version,
+                identity=cell.identity.value,
+                provider=cell.provider.value,
+                conditions=sorted(run.conditions(cell)),
+                grade=Grade.SIMULATED.value,
+            )
+            run.ledger.write(
+                "step",
+                cell=cell.id,
+                subject="sound",
+                step=unreached.step,
+                state="unreached",
+                reason=unreached.reason,
+                detail=unreached.detail,
+                seconds=0.0,
+            )
 
     def keeps(self, entry: Entry) -> bool:
         """Whether *entry* is to stay as it is: an exclusion that was asked to be kept."""

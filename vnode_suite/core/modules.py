@@ -13,7 +13,8 @@ _HOME = str(Path(__file__).resolve().parents[2])
 def command(module: str, *arguments: str) -> list[str]:
     """``python -m module arguments...``, found from any working directory, installed or not."""
     # -P keeps the working directory off the path; the package's own home is put on it instead.
-    boot = f"import sys, runpy; sys.path.insert(0, {_HOME!r}); runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    run = f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    boot = f"import sys, runpy; sys.path.insert(0, {_HOME!r}); {run}"
     return [sys.executable, "-P", "-c", boot, *arguments]
 
 

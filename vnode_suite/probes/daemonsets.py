@@ -179,7 +179,8 @@ def strays(kube: KubeClient, node: str, *, known: frozenset[tuple[str, str]]) ->
         if owner and key not in known and key in daemonsets and bound_node(pod) == node:
             patch = affinity_patch(excluding(required_terms(daemonsets[key])))
             found[key] = (
-                f"kubectl -n {key[0]} patch daemonset {key[1]} --type merge -p '{json.dumps(patch, separators=(',', ':'))}'"
+                f"kubectl -n {key[0]} patch daemonset {key[1]} --type merge "
+                f"-p '{json.dumps(patch, separators=(',', ':'))}'"
             )
     value = Strays(
         node, tuple((f"{ns}/{name}", patch) for (ns, name), patch in sorted(found.items())), len(daemonsets)

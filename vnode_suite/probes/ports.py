@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -41,7 +42,15 @@ def _ask(kube: KubeClient, path: str, timeout_seconds: float) -> tuple[str, str]
         return "other", refused.message
     if answer.status < 400:
         return "", answer.text
-    return slug_of(answer.text), answer.text
+    return slug_of(answer.text), _words(answer.text)
+
+
+def _words(body: str) -> str:
+    """The message of a ``Status``, or the text as it is."""
+    try:
+        return str(json.loads(body)["message"]).strip()
+    except (ValueError, KeyError, TypeError):
+        return body.strip()
 
 
 def slug_of(words: str) -> str:

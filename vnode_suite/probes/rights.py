@@ -202,7 +202,7 @@ def _path(rule: Mapping[str, Any], path: str) -> bool:
 
 def sweep(
     kube: KubeClient,
-    client: KubeClient,
+    client: KubeClient | None,
     questions: Sequence[AccessRequest],
     *,
     user: str,
@@ -210,19 +210,21 @@ def sweep(
     granted: Iterable[AccessRequest],
     everyone: Sequence[str],
 ) -> Observation[Sweep]:
-    """What *user*, whose credential *client* has, may do beyond *granted* and beyond what *everyone* may do.
+    """What *user* may do beyond *granted* and beyond what *everyone* may do.
+
+    :param client: acts with the user's credential; ``None`` where nobody has it.
 
     The server's own lists of rules say what is allowed; what of it is not in the table is asked once more, one by
     one, for the identity and for a stranger in the groups *everyone*.
     """
     namespaces = sorted({q.namespace for q in questions})
-    lists = {namespace: allowance(client, namespace or NOWHERE) for namespace in namespaces}
-    if all(found.complete for found in lists.values()):
+    lists = {n: allowance(client, n or NOWHERE) for n in namespaces} if client is not None else {}
+    if lists and all(found.complete for found in lists.values()):
         allowed = [q for q in questions if lists[q.namespace].allows(q)]
         how = f"rules of {len(lists)} namespaces, excess confirmed one by one"
     else:
         allowed = [d.request for d in kube.access_reviews(questions, user=user, groups=groups) if d.allowed]
-        how = "every question asked: an authoriser lists no rules"
+        how = "every question asked one by one"
     table = {_shape(request) for request in granted}
     excess = list({_shape(q): q for q in allowed if _shape(q) not in table}.values())
     strangers = kube.access_reviews(excess, user="vnode-suite:nobody", groups=everyone)

@@ -12,7 +12,6 @@ import pytest
 
 from vnode_suite.pytest_plugin.options import add_options, option_values
 
-
 #: As `vnode_suite.model.Exit.HARNESS`, which is not imported in every project that has the suite installed.
 _NOBODY_TO_ASK = 12
 
@@ -45,7 +44,7 @@ def _wanted(config: pytest.Config) -> bool:
     """Whether this is an acceptance run; makes the scenarios what is collected if nothing else was named."""
     scenarios = scenarios_folder()
     named = config.args_source == pytest.Config.ArgsSource.ARGS
-    # An empty one is asked for too, and refused: a variable that is not set must not run something else.
+    # An empty one is asked for too, and refused: an unset variable must not run something else.
     if "region" in option_values(config) and not named:
         config.args[:] = [str(scenarios)]
     paths = [Path(config.invocation_params.dir, arg.split("::", 1)[0]).resolve() for arg in config.args]

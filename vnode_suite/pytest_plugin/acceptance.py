@@ -275,6 +275,16 @@ class Acceptance:
         self._judges[request.node.nodeid] = made
         return made
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+        """Close a version's world when the next version begins: its processes make room."""
+        try:
+            return (yield)
+        finally:
+            case, following = case_of(item), case_of(nextitem) if nextitem is not None else None
+            if case is not None and following is not None and following.cell.version != case.cell.version:
+                self.run.leave(case.cell.version)
+
     # -- outcomes ---------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(wrapper=True)
@@ -310,7 +320,8 @@ class Acceptance:
         # terminal's summary comes after it.
         self._interrupts.closing()
         interrupted = bool(self._interrupts.received)
-        if interrupted:
+        if interrupted and not self.run.is_outlived:
+            # Before the fixtures: what they would restore goes with the cluster, and their waits end.
             self._close(hurriedly=True)
         if self.distribution is not None:
             self.distribution.stop_workers()

@@ -1,7 +1,8 @@
 """A run whose versions are dealt out to pytest-xdist's workers: the controller's side.
 
-A version stays on one worker, because its cells share one control plane. The controller runs nothing itself: it
-knows what was collected, shows what the workers write into their ledgers, and answers for workers that died.
+A version stays on one worker, because its cells share one control plane. The controller runs nothing itself:
+it knows what was collected, shows what the workers write into their ledgers, and answers for workers that
+died.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class _Load:
 class VersionScheduling:
     """Deals out whole versions; satisfies xdist's ``Scheduling`` protocol.
 
-    When a worker dies, the rest of its version is dropped: another worker would have to start a second control
-    plane, without the steps that came before. Versions that nobody has begun stay for the others.
+    When a worker dies, the rest of its version is dropped: another worker would have to start a second
+    control plane, without the steps that came before. Versions that nobody has begun stay for the others.
 
     :param workers: how many take part at first.
     :param version_of: the version of a node id.
@@ -135,7 +136,8 @@ class VersionScheduling:
     def remove_node(self, node: Any) -> str | None:
         """A worker is gone; returns the item that it was running, if it did not end in order."""
         load = self._loads.pop(node)
-        if self.collection is None or not (load.sent or load.to_send):
+        # One that ended in order has told its output; it may have been stopped (-x) before its last item.
+        if self.collection is None or hasattr(node, "workeroutput") or not (load.sent or load.to_send):
             return None
         lost = [self.collection[position] for position in (*load.sent, *load.to_send)]
         self.dropped.update(dict.fromkeys(lost, node.gateway.id))
@@ -187,7 +189,7 @@ class Distribution:
         #: ``-x`` or ``--maxfail`` ended the run, which xdist calls an interruption.
         self.stopped_at_failure = False
 
-    # -- hooks of xdist ---------------------------------------------------------------------------------------
+    # -- hooks of xdist -----------------------------------------------------------------------------------
 
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker which run it works for."""
@@ -239,7 +241,7 @@ class Distribution:
         """Take over secrets that came with a report, before anybody writes down what is in it."""
         self._run.secrets.take_over(map(tuple, data.pop(SECRETS, ())))
 
-    # -- the run ----------------------------------------------------------------------------------------------
+    # -- the run ------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Follow the workers' ledgers."""
@@ -256,7 +258,7 @@ class Distribution:
         return bool(self._dead)
 
     def stop_workers(self) -> None:
-        """Have every worker that still runs close what it made, and wait until it has; called once at the end."""
+        """Have every worker that still runs close what it made, and wait until it has."""
         for name in self._living():
             path = run_dir(self._run.id) / f"journal-{name}.jsonl"
             for process in read(path).processes if path.exists() else ():

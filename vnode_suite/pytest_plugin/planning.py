@@ -36,7 +36,7 @@ class Planner:
             reporter.ensure_newline()
             reporter.write_line(text)
             if plan.needed:
-                reporter.write_line(self._lacking(plan))
+                reporter.write_line(f"{self._lacking(plan)}\n\n{plan.manifest}")
         return True
 
     def _lacking(self, plan: Plan) -> str:
@@ -49,7 +49,7 @@ class Planner:
                 lacking = missing(kube, plan.needed)
             except SuiteError as problem:
                 return Text(f"could not be asked: {problem}", f"无法查询:{problem}").of(language)
-        names = "; ".join(lacking)
+        names = "; ".join(map(str, lacking))
         found = Text(f"this kubeconfig lacks: {names}", f"此 kubeconfig 缺少:{names}")
         every = Text("this kubeconfig has every right that is needed", "此 kubeconfig 具备全部所需权限")
         return (found if lacking else every).of(language)

@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 
 #: What a person, tox, a CI runner and a closed terminal send.
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: A signal that comes later than this, in seconds, before the closing has begun, interrupts again: what is
+#: raised in a signal handler may be lost in a callback. tox sends its second signal after 0.3 s.
+AGAIN_SECONDS = 2.0
 _SAID = b"\nvnode-suite: closing what the run made; this ends by itself\n"
 
 
@@ -27,6 +31,7 @@ class Interrupts:
         self.received = ""
         self._quiet = quiet
         self._closing = False
+        self._raised_at = -AGAIN_SECONDS
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Interrupts:
@@ -34,8 +39,7 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in HEEDED:
                 before = signal.getsignal(number)
-                # nohup and a shell's background jobs ask for a signal to be ignored; SIGINT is pytest's own to
-                # answer, and ignored in background jobs only.
+                # nohup and a shell's background jobs ask for a signal to be ignored.
                 if before is not signal.SIG_IGN:
                     self._before[number] = before
                     signal.signal(number, self._answer)
@@ -53,9 +57,10 @@ class Interrupts:
         self._closing = True
 
     def _answer(self, number: int, frame: FrameType | None) -> None:
-        again = bool(self.received) or self._closing
         self.received = self.received or signal.Signals(number).name
-        if not again:
+        now = time.monotonic()
+        if not self._closing and now - self._raised_at >= AGAIN_SECONDS:
+            self._raised_at = now
             raise KeyboardInterrupt(self.received)
         if not self._quiet:
             # No buffered stream: the signal may have come while one was being written.

@@ -261,7 +261,8 @@ def _versions(texts: Sequence[str] | None, cluster: ClusterSettings, scope: Scop
 
 
 def _expanded(text: str, window: Sequence[str], table: Versions) -> Sequence[str]:
-    allowed = f"{window[0]} to {window[-1]} (page revision's window), a patch of one of them, a range such as {window[0]}-{window[-1]}, or all"
+    ends = f"{window[0]}-{window[-1]}"
+    allowed = f"{ends} (the page revision's window), a patch of one of them, a range such as {ends}, or all"
     if text == "all":
         return window
     first, dash, last = text.partition("-")

@@ -84,7 +84,9 @@ class Fleet(Protocol):
         """How many Pods' instances run on it now; deletion is refused while there are any."""
 
     async def probe(self, order: ProbeOrder) -> Mapping[str, Any]:
-        """``{"resolved": [ip...], "connected": bool, "error": str, "error_kind": str, "peer_certificates": [pem...], "seconds": float}``."""
+        """What was seen: ``{"resolved": [ip...], "connected": bool, "error": str, "error_kind": str,
+        "peer_certificates": [pem...], "seconds": float}``.
+        """
 
     async def close(self) -> None:
         """Stop everything and remove the network."""

@@ -18,8 +18,13 @@ NO_SUCH_HOST = "dns-no-such-host"
 _EVENT_TOOK = SIMULATED_CLIENT_TIMEOUT
 #: Texts that look like the documented events and are none.
 _NEAR_MISSES = {
-    "near-miss-time-out": 'failed to get node info, Get "https://10.0.0.1:10250/stats?timeout=32s": net/http: request canceled (Client.Timeout exceeded while reading body)',
-    "near-miss-no-such-host": "failed to pull image: dial tcp: lookup registry.example on 100.100.2.136:53: server misbehaving",
+    "near-miss-time-out": (
+        'failed to get node info, Get "https://10.0.0.1:10250/stats?timeout=32s": net/http: request canceled '
+        "(Client.Timeout exceeded while reading body)"
+    ),
+    "near-miss-no-such-host": (
+        "failed to pull image: dial tcp: lookup registry.example on 100.100.2.136:53: server misbehaving"
+    ),
     "unknown-event": "the moon is in the seventh house",
 }
 

@@ -10,7 +10,8 @@ from vnode_suite.access.approver.process import start_approver
 from vnode_suite.access.approver.rules import Variant
 from vnode_suite.access.bootstrap import Issuance, submit_improper
 from vnode_suite.access.generate import Generated, access_request
-from vnode_suite.access.kubeconfig import Credential, view
+from vnode_suite.access.kubeconfig import Credential, build, view
+from vnode_suite.access.limited import account_with
 from vnode_suite.access.rights import Kind
 from vnode_suite.checks.kcfg import (
     Authority,
@@ -125,17 +126,24 @@ def improper(subject: Subject) -> Observation[Improper]:
 
 
 def published_approver(subject: Subject) -> Observation[PublishedApprover]:
-    """Whether the published approver's behaviour sees any CSR on this server: it is started, and says so itself."""
-    access = identities.approver_credential(subject.cell)
-    with start_approver(access.reveal(), Variant.PUBLISHED_IMAGE) as published:
-        state = published.state
-    known = subject.world.version.facts.published_approver_works
+    """Whether the published approver's behaviour sees any CSR on this server: it is started, and says so itself.
+
+    It is given no right to approve: what it would approve besides is the judgement of other clauses.
+    """
+    cell, world = subject.cell, subject.world
+    making, ca = cell.making, world.cluster.ca_pem
+    with account_with(making, ca, cell.naming, "onlooker", rules=_MAY_LOOK) as token:
+        credential = build(world.admin, {"token": token.reveal()})
+        with start_approver(credential, Variant.PUBLISHED_IMAGE) as published:
+            state = published.state
+    seen = PublishedApprover(state.api, state.problem, world.version.facts.published_approver_works)
     said = state.problem or f"it watches certificates.k8s.io/{state.api}"
-    return Observation(
-        PublishedApprover(state.api, state.problem, known),
-        Source.CLUSTER,
-        evidence=(Evidence("the approver says", said),),
-    )
+    return Observation(seen, Source.CLUSTER, evidence=(Evidence("the approver says", said),))
+
+
+_MAY_LOOK = (
+    {"apiGroups": ["certificates.k8s.io"], "resources": ["certificatesigningrequests"], "verbs": ["list", "watch"]},
+)
 
 
 def token_life(subject: Subject) -> Observation[TokenLife]:
@@ -213,7 +221,8 @@ def _handshake(dialled: tuple[str, int], host: str, ca_pem: str) -> tuple[str, s
         ):
             return "", ""
     except ssl.SSLCertVerificationError as refused:
-        return _VERIFY_CODES.get(refused.verify_code, "ca-does-not-verify-server"), refused.verify_message
+        slug = _VERIFY_CODES.get(refused.verify_code, "ca-does-not-verify-server")
+        return slug, f"{slug.replace('-', ' ')}: {refused.verify_message}"
     except OSError as failed:
         return "no-handshake", str(failed)
 

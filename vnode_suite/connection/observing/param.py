@@ -118,7 +118,8 @@ def _inbound(subject: Subject, group: SecurityGroup, sources: tuple[str, ...]) -
         if r.peer_cidr and not r.port_list
     )
     lines = "\n".join(
-        f"{r.priority:>3} {r.policy:<6} {r.protocol:<4} {r.ports or 'all'} {r.peer_cidr or r.peer_group or r.peer_prefix_list}"
+        f"{r.priority:>3} {r.policy:<6} {r.protocol:<4} {r.ports or 'all'} "
+        f"{r.peer_cidr or r.peer_group or r.peer_prefix_list}"
         for r in read
     )
     return Observation(

@@ -145,9 +145,9 @@ def sweep(subject: Subject) -> Observation[Sweep]:
     if subject.identity_kind is Identity.SERVICEACCOUNT:
         everyone += ["system:serviceaccounts", "system:serviceaccounts:kube-system"]
     questions = subject.world.questions(_NAMESPACES)
-    return rights.sweep(
-        kube, subject.client(), questions, user=user, groups=groups, granted=granted, everyone=everyone
-    )
+    # Without a certificate nobody can ask for its rules; each question is put to the server for it instead.
+    credential = subject.outcome(subject.client).product
+    return rights.sweep(kube, credential, questions, user=user, groups=groups, granted=granted, everyone=everyone)
 
 
 def token_sweep(subject: Subject) -> Observation[Sweep]:

@@ -19,8 +19,9 @@ _OPEN_SECONDS = 30.0
 #: Seconds that a process has to be forked, or to be gone after SIGKILL.
 _PROCESS_SECONDS = 15.0
 _LARGEST_MESSAGE = 1 << 16
-#: Forks that wait in the control socket at one time: its buffer is finite.
-_FORKS_AT_ONCE = 32
+#: Forks asked for at one time. The zygote makes one after another: whoever waits for a turn waits here, where the time
+#: that a process has does not run yet (on a busy machine thirty in a row were seen to take longer than that).
+_FORKS_AT_ONCE = 2
 
 
 @dataclass(slots=True)
@@ -93,9 +94,12 @@ class Nursery:
             async with self._turns, asyncio.timeout(_PROCESS_SECONDS):
                 socket.send_fds(self._control, [json.dumps(message).encode()], [theirs.fileno()])
                 member.pid = await started
-        except BaseException:
+        except BaseException as problem:
             self._members.pop(name, None)
             ours.close()
+            if isinstance(problem, TimeoutError):
+                what = f"the process of {name} was not there after {_PROCESS_SECONDS:g} s: this machine is overloaded"
+                raise NetworkRefused(what) from None
             raise
         finally:
             theirs.close()
