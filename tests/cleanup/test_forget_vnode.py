@@ -44,6 +44,7 @@ def _entry() -> Entry:
         "action": "forget-vnode",
         "cluster": "it",
         "id": _ID,
+        "beside": ["/api/v1/namespaces/kube-system/endpoints"],
         "requesters": ["system:bootstrap:token1", f"system:vnode:{_ID}"],
     }
     return Entry(1, "VNode's traces", _ID, "cluster", undo)

@@ -20,7 +20,8 @@ def _echo_once() -> tuple[str, int]:
                 client.sendall(data)
 
     threading.Thread(target=serve, daemon=True).start()
-    return listener.getsockname()
+    host, port = listener.getsockname()
+    return str(host), int(port)
 
 
 def _everything(client: socket.socket) -> bytes:
@@ -37,7 +38,12 @@ def test_carries_every_byte_both_ways() -> None:
         Relay("127.0.0.1", _echo_once()) as relay,
         socket.create_connection((relay.host, relay.port), _PATIENCE) as client,
     ):
-        threading.Thread(target=lambda: (client.sendall(sent), client.shutdown(socket.SHUT_WR))).start()
+
+        def send() -> None:
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=send).start()
         assert _everything(client) == sent
 
 

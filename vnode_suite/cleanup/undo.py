@@ -211,14 +211,9 @@ def patch_object(entry: Entry, clusters: ClusterAccess) -> str | None:
     return None
 
 
-#: Where a VNode leaves something: its Node, which it may not delete; its Lease and, on 1.13, its leader lock, which
-#: hold its id in their names; its requests, which are told by who asked.
-_NAMED_AFTER_IT = (
-    "/api/v1/nodes",
-    "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
-    "/apis/coordination.k8s.io/v1beta1/namespaces/kube-node-lease/leases",
-    "/api/v1/namespaces/kube-system/endpoints",
-)
+#: A VNode may not delete its own Node.
+_NODES = "/api/v1/nodes"
+#: Its requests are told by who asked; a server has one of these API versions or both.
 _ASKED_BY_IT = (
     "/apis/certificates.k8s.io/v1/certificatesigningrequests",
     "/apis/certificates.k8s.io/v1beta1/certificatesigningrequests",
@@ -228,14 +223,15 @@ _ASKED_BY_IT = (
 def forget_vnode(entry: Entry, clusters: ClusterAccess) -> str | None:
     """Delete what a VNode that is gone left in a cluster; nothing of it carries a label.
 
-    `undo` holds `id`, the VirtualNodeId, and `requesters`, the users in whose name it asked for certificates.
+    `undo` holds `id`, the VirtualNodeId; `beside`, the collections where objects have that id in their names, beside
+    the nodes; and `requesters`, the users in whose name it asked for certificates.
     """
     kube = clusters.client(str(entry.undo["cluster"]))
     if kube is None:
         return None
     virtual_node_id, requesters = str(entry.undo["id"]), frozenset(entry.undo.get("requesters") or ())
     problems: list[str] = []
-    for collection in (*_NAMED_AFTER_IT, *_ASKED_BY_IT):
+    for collection in (_NODES, *(entry.undo.get("beside") or ()), *_ASKED_BY_IT):
         try:
             for item in kube.list(collection):
                 name = str(item["metadata"]["name"])

@@ -157,6 +157,12 @@ def retire(subject: Subject) -> None:
     remove_leavings(cell.world, [virtual_node_id, *names])
 
 
+def purge(subject: Subject) -> None:
+    """Really remove the VNode that the defect kept, when it was seen to be kept."""
+    subject.world.cloud.purge()
+    _deleted(subject)
+
+
 def _instances(cell: CellRun) -> dict[str, str]:
     """Instances of the run's Pods, each with its VNode's id: by the id that the VNode wrote on the Pod, else by
     the Pod's own name."""
@@ -196,7 +202,13 @@ def _delete_vnode(subject: Subject) -> None:
             "harness-error", where=f"deleting the VNode of {subject.name}", message=str(problem)
         )
         return
-    if gone and subject.journal_entry is not None:
+    if gone:
+        _deleted(subject)
+
+
+def _deleted(subject: Subject) -> None:
+    cell = subject.cell
+    if subject.journal_entry is not None:
         entry, subject.journal_entry = subject.journal_entry, None
         entry.undone()
         cell.run.ledger.write(

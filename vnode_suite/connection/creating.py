@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from vnode_suite.connection.cloud import DEFECT_TAG, RUN_TAG
+from vnode_suite.connection.leavings import collections
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.eci.client import new_client_token
 from vnode_suite.eci.models import CreateRequest, Taint, VirtualNodeId
@@ -107,6 +108,7 @@ def _note_traces(subject: Subject, virtual_node_id: str) -> None:
             "action": "forget-vnode",
             "cluster": world.ref,
             "id": virtual_node_id,
+            "beside": [path for _, path in collections(world.version.facts)],
             "requesters": [cell.sound.identity().username, f"system:vnode:{virtual_node_id}"]
             if cell.cell.identity is Identity.BOOTSTRAP
             else [],

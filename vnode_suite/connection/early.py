@@ -46,7 +46,7 @@ def early_work(cell: CellRun) -> Iterator[Callable[[], Any]]:
     if any(clause == "CLEAN-04" for clause, _ in wanted):
         yield cell.sound.pod
     cases = [case for case in wanted if not case[0].startswith("CLEAN-")]
-    awaited = _Awaited(cell)
+    awaited = _Awaited()
     looks: list[Callable[[], Any]] = []
     for clause, name in sorted(cases, key=lambda case: (case[1] is not None, case[0] not in SLOW)):
         if name is None:
@@ -55,45 +55,33 @@ def early_work(cell: CellRun) -> Iterator[Callable[[], Any]]:
             wrong = defects.defect(name)
             early = wrong.scope == "own-object"
             subject = cell.twin(wrong) if early else cell.sound
-        awaited.add(clause, subject)
+        awaited.add(subject)
         if early:
-            looks.append(partial(awaited.take, clause, subject, look_of(clause)))
+            looks.append(partial(awaited.take, subject, look_of(clause)))
     yield from looks
 
 
 class _Awaited:
-    """Counts the looks that are still to be taken, so that a VNode goes as soon as nothing else is wanted of it.
+    """Counts the looks that are still to be taken, so that a twin's VNode goes as soon as nothing else is wanted of it.
 
-    Each is a process and a network namespace: a hundred of them at once would be most of a run's memory.
+    Each is a process and a network namespace: fifty of them at once would be most of a run's memory.
     """
 
-    def __init__(self, cell: CellRun) -> None:
-        self._cell = cell
+    def __init__(self) -> None:
         self._open: Counter[str] = Counter()
         self._guard = threading.Lock()
 
-    def add(self, clause: str, subject: Subject) -> None:
+    def add(self, subject: Subject) -> None:
         """Expect one look, taken early or not."""
-        self._open.update(_users(clause, subject))
+        self._open[subject.name] += 1
 
-    def take(self, clause: str, subject: Subject, look: Callable[[Subject], Observation[Any]]) -> None:
+    def take(self, subject: Subject, look: Callable[[Subject], Observation[Any]]) -> None:
         """Take it; what it came to is remembered by *subject*."""
         try:
             subject.observe(look)
         finally:
             with self._guard:
-                self._open.subtract(_users(clause, subject))
-                done = [name for name in _users(clause, subject) if not self._open[name]]
-            for each in self._cell.subjects:
-                if each is not self._cell.sound and (
-                    each.name in done or each.name.partition(":")[0] in done
-                ):
-                    retire(each)
-
-
-#: Under this name all VNodes are counted that fail on purpose: the looks at events share them.
-_PROVOKED = "provoked"
-
-
-def _users(clause: str, subject: Subject) -> list[str]:
-    return [subject.name, *([_PROVOKED] if clause.startswith("EVENT-") else [])]
+                self._open[subject.name] -= 1
+                done = not self._open[subject.name]
+            if done and subject.sound is not None:
+                retire(subject)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vnode_suite.clusters.kube import KubeError
+from vnode_suite.data.versions import VersionFacts
 
 if TYPE_CHECKING:
     from vnode_suite.connection.world import World
@@ -30,14 +31,17 @@ class Leaving:
         return f"{self.kind} {self.name}"
 
 
+def collections(facts: VersionFacts) -> tuple[tuple[str, str], ...]:
+    """Kind and address of what a VNode may leave on such a server; no Lease where it may not hold one (1.13)."""
+    leases = (("Lease", _LEASES.format(api=facts.lease_api)),) if facts.lease_for_vnode else ()
+    return (*leases, ("Endpoints", _LOCKS))
+
+
 def leavings(world: World, names: Iterable[str]) -> tuple[Leaving, ...]:
     """Leases and locks of the VNodes that are called one of *names* (ids or Node names), by name alone."""
     wanted = frozenset(name for name in names if name)
     found: list[Leaving] = []
-    for kind, path in (
-        ("Lease", _LEASES.format(api=world.version.facts.lease_api)),
-        ("Endpoints", _LOCKS),
-    ):
+    for kind, path in collections(world.version.facts):
         for item in world.kube.list(path):
             name = str(item["metadata"]["name"])
             if any(each in name for each in wanted):

@@ -91,7 +91,6 @@ def needed(settings: Settings, facts: VersionFacts) -> tuple[Needed, ...]:
     lines = [
         Needed(("get", "list", "watch"), "nodes", _LOOKING),
         Needed(("delete",), "nodes", _LEAVINGS),
-        Needed(("list", "delete"), "leases", _LEAVINGS, "coordination.k8s.io", LEASES_NAMESPACE),
         Needed(("list", "delete"), "endpoints", _LEAVINGS, namespace=NAMESPACE),
         Needed(("list", "delete"), "certificatesigningrequests", _LEAVINGS, CERTIFICATES_GROUP),
         Needed(("create",), "subjectaccessreviews", _REVIEWS, "authorization.k8s.io"),
@@ -121,6 +120,10 @@ def needed(settings: Settings, facts: VersionFacts) -> tuple[Needed, ...]:
     ]
     if Identity.BOOTSTRAP in identities:
         lines += [_needed(rule, _TO_APPROVER) for rule in APPROVER_RULES if _beyond(rule, lines)]
+    if facts.lease_for_vnode:
+        lines.append(
+            Needed(("list", "delete"), "leases", _LEAVINGS, "coordination.k8s.io", LEASES_NAMESPACE)
+        )
     if settings.cluster.apply_exclusion != "off":
         lines.append(Needed(("create", "patch", "delete"), "daemonsets", _EXCLUSION, "apps", NAMESPACE))
     return tuple(lines)

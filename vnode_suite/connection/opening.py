@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -29,6 +30,7 @@ from vnode_suite.probes.snapshots import Snapshot, dump
 
 if TYPE_CHECKING:
     from vnode_suite.clusters.relay import Relay
+    from vnode_suite.connection.run import Run
     from vnode_suite.connection.world import World
 
 #: How soon a lost heartbeat shows, in seconds (kube-controller-manager's default: 40 and 5). Long enough for a
@@ -77,6 +79,7 @@ def open_local(world: World, stack: ExitStack) -> Opened:
             ),
         )
     )
+    stack.callback(_keep_logs, run, local.logs, version)
     kube = stack.enter_context(KubeClient.from_kubeconfig_text(local.admin_kubeconfig))
     cluster = Cluster(
         provider=Provider.LOCAL,
@@ -91,6 +94,21 @@ def open_local(world: World, stack: ExitStack) -> Opened:
     )
     kube_proxy = stand_in_for_kubeadm(kube, world.version)
     return Opened(cluster, cloud, way.Way(here=local.server_url), kube_proxy, dump(kube))
+
+
+#: The end of a log says why a component failed; all of it would outweigh the report.
+_LOG_BYTES = 256 * 1024
+
+
+def _keep_logs(run: Run, logs: Mapping[str, Path], version: str) -> None:
+    """The end of each component's log, without secrets, as evidence."""
+    for name, path in logs.items():
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - _LOG_BYTES))
+                text = file.read().decode("utf-8", "replace")
+            kept, _ = run.secrets.redact(text)
+            (run.folder / "evidence" / f"{name}-{version}.log").write_text(kept, encoding="utf-8")
 
 
 def open_given(world: World, stack: ExitStack) -> Opened:

@@ -75,13 +75,27 @@ class Casebook:
         )
 
     def controls(self, clause: Clause, cell: Cell) -> Iterator[Defect]:
-        """The defects that show, in *cell*, that the check of *clause* can fail."""
-        profile = self.settings.scope.profile
-        for defect in self.defects.controls_in(
-            clause.id, minor=cell.minor, identity=cell.identity.value, profile=profile.value
-        ):
-            if self._permitted(defect):
+        """The defects that show, in *cell*, that the check of *clause* can fail.
+
+        What knows nothing of the identity is shown once a version, in the first cell where the clause applies: a
+        second VNode with its port closed would show nothing new.
+        """
+        for defect in self._fitting(clause, cell):
+            first = cell == self._first_cell(clause, cell, defect)
+            if self._permitted(defect) and (first or defect.where in _OF_THE_IDENTITY):
                 yield defect
+
+    def _fitting(self, clause: Clause, cell: Cell) -> tuple[Defect, ...]:
+        identity, profile = cell.identity.value, self.settings.scope.profile.value
+        return tuple(
+            self.defects.controls_in(clause.id, minor=cell.minor, identity=identity, profile=profile)
+        )
+
+    def _first_cell(self, clause: Clause, cell: Cell, defect: Defect) -> Cell | None:
+        for each in self.settings.cells_of(cell.version):
+            if self.why_not(clause, each) is None and defect in self._fitting(clause, each):
+                return each
+        return None
 
     def _permitted(self, defect: Defect) -> bool:
         """Whether *defect* may be made where the run is: what changes a cluster for everybody, only on its own."""
@@ -92,6 +106,8 @@ class Casebook:
         return self.settings.cluster.apply_exclusion != "off" or not defect.name.startswith("kube-proxy-")
 
 
+#: Where a defect lives that means something else for each identity.
+_OF_THE_IDENTITY = frozenset({"access", "approver", "kubeconfig", "request"})
 #: Looked at on a given cluster only when named in ``--vnode-clause``, each with the reason.
 _WITHHELD: Mapping[str, Text] = {
     "KCFG-04": Text(

@@ -27,7 +27,7 @@ def vnodes(subject: Subject) -> Observation[Gone]:
         return Observation(Gone(mine, (), str(problem)), Source.CLOUD)
     left = tuple(name for name in mine if name in listed)
     if subject.has("delete-keeps-vnode"):
-        subject.world.cloud.purge()
+        closing.purge(subject)
     evidence = Evidence("still listed with the run's tag", "\n".join(sorted(listed)) or "none")
     return Observation(Gone(mine, left), Source.CLOUD, evidence=(evidence,))
 

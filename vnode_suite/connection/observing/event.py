@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vnode_suite.checks.event import Causes, Events, Named
+from vnode_suite.connection.closing import retire
 from vnode_suite.connection.cloud import SIMULATED_CLIENT_TIMEOUT
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
@@ -47,22 +48,24 @@ def _failing(subject: Subject, cause: str) -> Subject:
 def events(subject: Subject) -> Observation[Events]:
     """Events of a VNode whose packets to the API server are dropped."""
     _needs_packets(subject)
-    failing = _failing(subject, UNREACHABLE)
-    return await_events(
-        subject.world.cloud.client,
-        failing.vnode().id,
-        deadline_seconds=subject.seconds("event-seen", absent="no-events", took=_EVENT_TOOK),
-    )
+    return _failing(subject, UNREACHABLE).observe(_told)
+
+
+def _told(failing: Subject) -> Observation[Events]:
+    """What a VNode that fails on purpose says; looked at once by all that judge it, and then the VNode may go."""
+    try:
+        return await_events(
+            failing.world.cloud.client,
+            failing.vnode().id,
+            deadline_seconds=failing.seconds("event-seen", absent="no-events", took=_EVENT_TOOK),
+        )
+    finally:
+        retire(failing)
 
 
 def _named(subject: Subject, cause: str, *, by: str = "") -> Observation[Named]:
     """What a VNode that fails by the defect *by* (of the cause's own name by default) says, diagnosed."""
-    failing = _failing(subject, by or cause)
-    seen = await_events(
-        subject.world.cloud.client,
-        failing.vnode().id,
-        deadline_seconds=subject.seconds("event-seen", absent="no-events", took=_EVENT_TOOK),
-    )
+    seen = _failing(subject, by or cause).observe(_told)
     changed = [_NEAR_MISSES[name] for name in sorted(subject.defects & _NEAR_MISSES.keys())]
     messages = tuple(changed) or seen.value.messages
     found = diagnose(messages)
