@@ -41,7 +41,8 @@ def _named(name: str) -> dict[str, Any]:
 
 
 def _world(kube: Kube) -> Any:
-    return SimpleNamespace(kube=kube, version=SimpleNamespace(facts=SimpleNamespace(lease_api="v1beta1")))
+    facts = SimpleNamespace(lease_api="v1beta1", lease_for_vnode=True)
+    return SimpleNamespace(kube=kube, version=SimpleNamespace(facts=facts))
 
 
 def test_leases_and_locks_are_found_by_a_vnode_s_id() -> None:

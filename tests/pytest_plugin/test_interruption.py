@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -134,6 +135,18 @@ def test_first_signal_interrupts_and_later_ones_do_not() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
     assert interrupts.received == "SIGTERM"
+
+
+def test_signal_that_another_thread_got_wakes_the_main_one() -> None:
+    """While it waits for a lock, which Python by itself lets it do to the end."""
+    elsewhere = threading.Timer(0.1, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM))
+    with Interrupts(quiet=True):
+        began = time.monotonic()
+        elsewhere.start()
+        with pytest.raises(KeyboardInterrupt):
+            threading.Event().wait(30)
+    assert time.monotonic() - began < 20
+    elsewhere.join()
 
 
 def test_signal_long_after_one_that_was_lost_interrupts_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from tests_of_plugin import PATIENCE_SECONDS, Project
 WRONG: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "region": (["--region", "cn-shangai"], ("cn-shangai", "perhaps cn-shanghai")),
     "no region": (["--region", ""], ("no region was given", "ALIBABA_CLOUD_REGION_ID")),
-    "version outside": (["--vnode-k8s-version", "1.23"], ("1.23", "1.13 to 1.22")),
-    "no version": (["--vnode-k8s-version", "newest"], ("newest", "1.13 to 1.22")),
+    "version outside": (["--vnode-k8s-version", "1.23"], ("1.23", "1.13-1.22")),
+    "no version": (["--vnode-k8s-version", "newest"], ("newest", "1.13-1.22")),
     "range backwards": (["--vnode-k8s-version", "1.20-1.18"], ("1.20-1.18", "backwards")),
     "two patches": (
         ["--vnode-k8s-version", "1.22", "--vnode-k8s-version", "1.22.15"],

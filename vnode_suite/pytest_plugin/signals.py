@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from types import FrameType, TracebackType
@@ -33,10 +34,12 @@ class Interrupts:
         self._closing = False
         self._raised_at = -AGAIN_SECONDS
         self._before: dict[signal.Signals, object] = {}
+        self._waker: _Waker | None = None
 
     def __enter__(self) -> Interrupts:
         # Only a main thread may; a run elsewhere is interrupted by whoever started that thread.
         if threading.current_thread() is threading.main_thread():
+            self._waker = _Waker()
             for number in HEEDED:
                 before = signal.getsignal(number)
                 # nohup and a shell's background jobs ask for a signal to be ignored.
@@ -51,6 +54,9 @@ class Interrupts:
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
         self._before.clear()
+        if self._waker is not None:
+            self._waker.close()
+            self._waker = None
 
     def closing(self) -> None:
         """From now on a signal is written down and answered with a line, and changes nothing."""
@@ -65,3 +71,34 @@ class Interrupts:
         if not self._quiet:
             # No buffered stream: the signal may have come while one was being written.
             os.write(2, _SAID)
+
+
+class _Waker:
+    """Wakes the main thread when a signal was delivered to another one.
+
+    Python answers signals in the main thread alone, and one that waits for a lock is woken only by a signal of
+    its own: of several in short succession, all may have gone to other threads, and nothing would happen until
+    the wait is over. SIGURG, which means nothing to anybody here, is what wakes it.
+    """
+
+    def __init__(self) -> None:
+        self._main = threading.main_thread().ident or 0
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._urgent = signal.signal(signal.SIGURG, lambda *_: None)
+        self._earlier = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._thread = threading.Thread(target=self._watch, name="signal-waker", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching; what was set before is set again."""
+        signal.set_wakeup_fd(self._earlier)
+        self._writer.close()
+        self._thread.join()
+        self._reader.close()
+        signal.signal(signal.SIGURG, self._urgent)
+
+    def _watch(self) -> None:
+        while numbers := self._reader.recv(64):
+            if any(number in HEEDED for number in numbers):
+                signal.pthread_kill(self._main, signal.SIGURG)
