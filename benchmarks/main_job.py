@@ -49,7 +49,9 @@ def job_seconds(version: str, reports: Path) -> tuple[float, int]:
 
 def main() -> None:
     """Print a row a round and the medians."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--version", default="1.22")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -61,7 +63,9 @@ def main() -> None:
             job, status = job_seconds(options.version, Path(reports))
             allowed = TIMES * usable + SECONDS_MORE
             rows.append((usable, job))
-            row = f"{number:5d}  {usable:8.2f}  {job:6.1f}  {status:4d}  {allowed:9.1f}  {job / allowed:11.2f}"
+            row = (
+                f"{number:5d}  {usable:8.2f}  {job:6.1f}  {status:4d}  {allowed:9.1f}  {job / allowed:11.2f}"
+            )
             print(row, flush=True)
     usable = statistics.median(row[0] for row in rows)
     job = statistics.median(row[1] for row in rows)

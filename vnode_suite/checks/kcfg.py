@@ -186,7 +186,8 @@ class Authority:
     #: Slug of what is wrong with the data itself (``ca-data-empty``, ...), else empty.
     data_problem: str
     #: Slug of what the TLS handshake said: empty (verified), ``ca-does-not-verify-server``,
-    #: ``server-certificate-wrong-name``, ``server-certificate-expired``, ``server-certificate-not-yet-valid`` or ``no-handshake``.
+    #: ``server-certificate-wrong-name``, ``server-certificate-expired``,
+    #: ``server-certificate-not-yet-valid`` or ``no-handshake``.
     handshake_problem: str
     detail: str = ""
 

@@ -52,7 +52,10 @@ def applied(world: World) -> Applied:
 
 _LINUX = {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}
 _NOWHERE = {
-    "matchExpressions": [{"key": "vnode-suite/nowhere", "operator": "Exists"}, *EXCLUSION_TERM["matchExpressions"]]
+    "matchExpressions": [
+        {"key": "vnode-suite/nowhere", "operator": "Exists"},
+        *EXCLUSION_TERM["matchExpressions"],
+    ]
 }
 #: Defects of the exclusion: what is made of kube-proxy's own terms, instead of keeping VNodes out of each.
 TERMS_BY_DEFECT: Mapping[str, Callable[[Terms], list[Any] | None]] = {

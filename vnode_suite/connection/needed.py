@@ -121,9 +121,7 @@ def needed(settings: Settings, facts: VersionFacts) -> tuple[Needed, ...]:
     if Identity.BOOTSTRAP in identities:
         lines += [_needed(rule, _TO_APPROVER) for rule in APPROVER_RULES if _beyond(rule, lines)]
     if facts.lease_for_vnode:
-        lines.append(
-            Needed(("list", "delete"), "leases", _LEAVINGS, "coordination.k8s.io", LEASES_NAMESPACE)
-        )
+        lines.append(Needed(("list", "delete"), "leases", _LEAVINGS, "coordination.k8s.io", LEASES_NAMESPACE))
     if settings.cluster.apply_exclusion != "off":
         lines.append(Needed(("create", "patch", "delete"), "daemonsets", _EXCLUSION, "apps", NAMESPACE))
     return tuple(lines)

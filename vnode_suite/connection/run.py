@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from vnode_suite.cleanup.journal import Journal
+from vnode_suite.clusters.local.assets import obtain_binaries
 from vnode_suite.connection.cell import CellRun
 from vnode_suite.connection.conditions import conditions
 from vnode_suite.connection.world import World
@@ -80,6 +81,15 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def provision(self, progress: Progress) -> None:
+        """Have the programs of every version's control plane in the store, one version after the other.
+
+        :raises AssetsError: a version's cannot be had; lists every source that was tried.
+        """
+        if self.settings.cluster.provider is Provider.LOCAL:
+            for version in self.settings.versions:
+                obtain_binaries(self.versions.resolve(version), progress=progress)
 
     def world(self, version: str) -> World:
         """The world of one version, opened when it is first asked for: one control plane a version, never two."""

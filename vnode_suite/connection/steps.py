@@ -133,7 +133,7 @@ def step(name: str) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Conca
             return outcome.product  # type: ignore[return-value]
 
         product.step_name = name  # type: ignore[attr-defined]
-        return cast(Callable[Concatenate[S, P], T], product)
+        return cast("Callable[Concatenate[S, P], T]", product)
 
     return decorate
 

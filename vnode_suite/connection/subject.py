@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vnode_suite.access import limited
 from vnode_suite.access.bootstrap import Issuance, bootstrap
 from vnode_suite.access.generate import Generated
-from vnode_suite.access import limited
 from vnode_suite.cleanup.journal import Entry
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.connection import creating, exclusion, identities
 from vnode_suite.connection.exclusive import stray_daemonset
 from vnode_suite.connection.gate import first_obstacle
-from vnode_suite.connection.steps import Outcome, Steps, StepNotReached, outcome_of, step
+from vnode_suite.connection.steps import Outcome, StepNotReached, Steps, outcome_of, step
 from vnode_suite.core.polling import poll
 from vnode_suite.core.secrets import Secret
 from vnode_suite.eci.errors import WrongState
@@ -184,9 +184,11 @@ class Subject:
         cell, world = self.cell, self.world
         if self.has("no-right-to-create-secrets"):
             making, ca = cell.making, world.cluster.ca_pem
-            with limited.no_right_to_create_secrets(making, ca, cell.naming) as token:
-                with limited.client(making, ca, token) as powerless:
-                    return identities.generate(self, powerless)
+            with (
+                limited.no_right_to_create_secrets(making, ca, cell.naming) as token,
+                limited.client(making, ca, token) as powerless,
+            ):
+                return identities.generate(self, powerless)
         generated = identities.generate(self, world.kube)
         if self.sound is None:
             identities.inject_defects(self, generated)
@@ -210,7 +212,9 @@ class Subject:
             self.cell.making,
             self.identity().kubeconfig,
             self.cell.naming,
-            deadline_seconds=self.seconds("certificate-issued", absent="csr-pending", took=self._issue_took()),
+            deadline_seconds=self.seconds(
+                "certificate-issued", absent="csr-pending", took=self._issue_took()
+            ),
         )
 
     @step("credential")

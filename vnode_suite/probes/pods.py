@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from vnode_suite.checks.sched import Annotated, Placed
@@ -68,12 +69,11 @@ def await_running(kube: KubeClient, pod: str, node: str, *, deadline_seconds: fl
         seen["pod"] = found
         return found is not None and phase(found) == "Running"
 
-    try:
+    # The check says what it saw instead.
+    with suppress(DeadlineExceeded):
         kube.wait_for(
             path, arrived, deadline_seconds=deadline_seconds, what=f"the Pod {pod} to run on {node}"
         )
-    except DeadlineExceeded:
-        pass  # The check says what it saw instead.
     found = seen["pod"] or {}
     bound = str(found.get("spec", {}).get("nodeName", ""))
     if phase(found) != "Running" and bound and not _exists(kube, bound):
@@ -95,10 +95,9 @@ def instance_annotation(kube: KubeClient, pod: str, *, deadline_seconds: float) 
         seen["pod"] = found
         return bool(found and (found["metadata"].get("annotations") or {}).get(INSTANCE_ANNOTATION))
 
-    try:
+    # The check says that it is absent.
+    with suppress(DeadlineExceeded):
         kube.wait_for(path, written, deadline_seconds=deadline_seconds, what=f"the annotation on {pod}")
-    except DeadlineExceeded:
-        pass  # The check says that it is absent.
     found = seen["pod"] or {}
     annotations = found.get("metadata", {}).get("annotations") or {}
     evidence = Evidence(f"annotations of {pod}", json.dumps(annotations, indent=1), "json")

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,7 +18,7 @@ import pytest
 from vnode_suite.connection.cloud import REAL_CLIENT_TIMEOUT, SIMULATED_CLIENT_TIMEOUT
 from vnode_suite.connection.learning import with_learnt
 from vnode_suite.connection.run import Run, Wanted
-from vnode_suite.core.errors import SuiteError
+from vnode_suite.core.errors import AssetsError, SuiteError
 from vnode_suite.core.ledger import Event
 from vnode_suite.core.progress import progress_for
 from vnode_suite.core.settings import Learnt, Settings
@@ -136,16 +136,27 @@ class Acceptance:
         if self.config.option.collectonly or self.settings.plan_only:
             return (yield)
         self._interrupts.__enter__()
+        if not self.is_worker:
+            self._provision()
         with self._shown():
             if self.distribution is not None:
                 self.distribution.start()
                 return (yield)
             if not self.is_worker:
                 self._begin(self.run.wanted)
-                self.run.progress = progress_for(sys.stderr)
             self.run.__enter__()
             self._entered = True
             return (yield)
+
+    def _provision(self) -> None:
+        """Have every control plane's programs in the store before anything else is shown, with a bar for what is long.
+
+        What cannot be had is said by the world that needs it.
+        """
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        stream = _beside_capture(reporter._tw._file) if reporter else sys.stderr
+        with suppress(AssetsError):
+            self.run.provision(progress_for(stream))
 
     def _begin(self, wanted: Mapping[str, Wanted]) -> None:
         self.run.wanted, self._begun = wanted, True

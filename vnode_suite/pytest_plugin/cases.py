@@ -59,7 +59,10 @@ class Casebook:
 
     def withheld(self, clause: Clause) -> Text | None:
         """Why *clause* is not looked at on somebody's cluster unless it is asked for by name; else ``None``."""
-        if self.settings.cluster.provider is not Provider.EXISTING or clause.id in self.settings.scope.selection:
+        if (
+            self.settings.cluster.provider is not Provider.EXISTING
+            or clause.id in self.settings.scope.selection
+        ):
             return None
         return _WITHHELD.get(clause.id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -115,15 +116,14 @@ def settled(subject: Subject) -> tuple[VirtualNode, Evidence]:
         found = find(client, created.id)
         return found if found is not None and found.intranet_ip else None
 
-    try:
+    # The check says that it has none.
+    with suppress(DeadlineExceeded):
         poll(
             addressed,
             what=f"an address of {created.id}",
             deadline_seconds=subject.cell.seconds("describe-consistent"),
             interval_seconds=ASK_AGAIN,
         )
-    except DeadlineExceeded:
-        pass  # The check says that it has none.
     return described(subject)
 
 

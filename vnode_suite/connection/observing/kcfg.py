@@ -142,7 +142,11 @@ def published_approver(subject: Subject) -> Observation[PublishedApprover]:
 
 
 _MAY_LOOK = (
-    {"apiGroups": ["certificates.k8s.io"], "resources": ["certificatesigningrequests"], "verbs": ["list", "watch"]},
+    {
+        "apiGroups": ["certificates.k8s.io"],
+        "resources": ["certificatesigningrequests"],
+        "verbs": ["list", "watch"],
+    },
 )
 
 
@@ -239,9 +243,7 @@ def resolution(subject: Subject) -> Observation[Resolution]:
         defects=sorted(subject.defects_at("vnode")),
     )
     world = subject.world
-    expected = (
-        world.way.expected(seen.host) or resolve_here(seen.host) or resolve_here(world.admin.host)
-    )
+    expected = world.way.expected(seen.host) or resolve_here(seen.host) or resolve_here(world.admin.host)
     return Observation(
         Resolution(seen.host, tuple(answer.get("resolved") or ()), expected, str(answer["error"])),
         Source.NETWORK,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,12 +61,11 @@ def readiness(subject: Subject) -> Observation[Readiness]:
         return next(after, None)
 
     gone: Transition | None = None
-    try:
+    # It stayed Ready, which is what the clause wants.
+    with suppress(DeadlineExceeded):
         gone = history.wait(
             lost, deadline_seconds=max(0.0, began + window - time.monotonic()), what="a loss of Ready"
         )
-    except DeadlineExceeded:
-        pass  # It stayed Ready, which is what the clause wants.
     value = Readiness(
         joined.name,
         outcome.product,
@@ -108,15 +108,14 @@ def both_sides(subject: Subject) -> Observation[BothSides]:
         found = find(client, created.id)
         return True if found is not None and found.status != "Pending" else None
 
-    try:
+    # Pending is an answer, too.
+    with suppress(DeadlineExceeded):
         poll(
             final,
             what=f"the cloud's word on {created.id}",
             deadline_seconds=subject.cell.seconds("describe-consistent"),
             interval_seconds=ASK_AGAIN,
         )
-    except DeadlineExceeded:
-        pass  # Pending is an answer, too.
     found, evidence = settled(subject)
     cloud_seen = datetime.now(UTC)
     name = subject.node_name

@@ -147,7 +147,9 @@ def sweep(subject: Subject) -> Observation[Sweep]:
     questions = subject.world.questions(_NAMESPACES)
     # Without a certificate nobody can ask for its rules; each question is put to the server for it instead.
     credential = subject.outcome(subject.client).product
-    return rights.sweep(kube, credential, questions, user=user, groups=groups, granted=granted, everyone=everyone)
+    return rights.sweep(
+        kube, credential, questions, user=user, groups=groups, granted=granted, everyone=everyone
+    )
 
 
 def token_sweep(subject: Subject) -> Observation[Sweep]:

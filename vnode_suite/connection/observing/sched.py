@@ -58,5 +58,7 @@ def annotated(subject: Subject) -> Observation[Annotated]:
     return pods.instance_annotation(
         subject.world.kube,
         name,
-        deadline_seconds=subject.seconds("annotation-written", absent="annotation-absent", took=_pod_took(subject)),
+        deadline_seconds=subject.seconds(
+            "annotation-written", absent="annotation-absent", took=_pod_took(subject)
+        ),
     )
