@@ -16,7 +16,8 @@ from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.core.errors import DeadlineExceeded
 from vnode_suite.core.polling import poll
-from vnode_suite.model import Evidence, Observation, Source
+from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
+from vnode_suite.model import Identity as IdentityKind
 from vnode_suite.probes.nodes import NodeHistory, Transition, internal_ip, ready_of
 from vnode_suite.probes.pods import VNODE_KEY
 from vnode_suite.probes.vnodes import ASK_AGAIN, find
@@ -28,6 +29,7 @@ def listing(subject: Subject) -> Observation[Listing]:
     outcome = subject.outcome(subject.node)
     deadline = subject.cell.seconds("node-registered")
     if outcome.product is None:
+        _needs_a_certificate(subject)
         value = Listing(created.id, "", "", time.monotonic() - created.called_at, deadline)
     else:
         joined = outcome.product
@@ -36,6 +38,19 @@ def listing(subject: Subject) -> Observation[Listing]:
         f"{name} Ready={ready_of(node)[0]}" for name, node in subject.world.nodes.nodes().items()
     )
     return Observation(value, Source.CLUSTER, evidence=(Evidence("nodes", nodes),))
+
+
+def _needs_a_certificate(subject: Subject) -> None:
+    """Where even the suite's own proper CSR came to nothing, no VNode can join: KCFG-03 has said so.
+
+    :raises StepNotReached: it did.
+    """
+    if subject.identity_kind is not IdentityKind.BOOTSTRAP:
+        return
+    issued = subject.outcome(subject.issuance).product
+    if issued is not None and issued.certificate is None:
+        detail = Text(f"the CSR is {issued.state}", f"CSR 状态为 {issued.state}")
+        raise StepNotReached(Unreached("certificate", f"csr-{issued.state}", detail))
 
 
 def node_object(subject: Subject) -> Mapping[str, Any]:
