@@ -25,9 +25,8 @@ def by_selector(subject: Subject) -> Observation[Placed]:
     node = subject.node().name
     # Several VNodes may be there at once; the host name says which of them is meant.
     pod = subject.make_pod(selector=True, tolerates=not subject.has("pod-without-toleration"), pinned=node)
-    return pods.await_running(
-        subject.world.kube, pod, node, deadline_seconds=subject.cell.seconds("pod-running")
-    )
+    patience = min(_patience(subject, "pod-not-bound"), _patience(subject, "pod-not-running"))
+    return pods.await_running(subject.world.kube, pod, node, deadline_seconds=patience)
 
 
 def by_name(subject: Subject) -> Observation[Placed]:
@@ -36,9 +35,8 @@ def by_name(subject: Subject) -> Observation[Placed]:
     node = subject.node().name
     named = f"{node}-missing" if subject.has("pod-names-missing-node") else node
     pod = subject.make_pod(node_name=named)
-    return pods.await_running(
-        subject.world.kube, pod, named, deadline_seconds=subject.cell.seconds("pod-running")
-    )
+    patience = _patience(subject, "pod-not-running")
+    return pods.await_running(subject.world.kube, pod, named, deadline_seconds=patience)
 
 
 def by_policy(subject: Subject) -> Observation[Placed]:
