@@ -104,8 +104,10 @@ class CellRun:
 
     def start_early(self) -> None:
         """Begin, side by side, what the selected clauses will need and what takes time."""
-        for work in early_work(self):
-            self._early.append(self._pool.submit(_quietly, work))
+        for early in early_work(self):
+            begun = self._pool.submit(_quietly, early.work)
+            if early.settles:
+                self._early.append(begun)
 
     def settle(self) -> None:
         """Wait until nothing that was started early is still under way: a defect may disturb it otherwise."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Clauses of the VNode under test whose observation is mostly waiting.
 SLOW = (
+    "PRE-02",
+    "KCFG-04",
+    "KCFG-15",
     "NODE-02",
     "EVENT-01",
     "EVENT-02",
@@ -29,8 +33,21 @@ SLOW = (
     "SCHED-04",
 )
 
+#: Watched for so long that nothing else should wait for them: judged when everything else of the version is. A
+#: defect that the whole cell has for a moment disturbs a heartbeat by less than its grace, and a VNode that fails
+#: on purpose not at all.
+JUDGED_LAST = frozenset({"NODE-02", "EVENT-01", "EVENT-02", "EVENT-03", "EVENT-04"})
 
-def early_work(cell: CellRun) -> Iterator[Callable[[], Any]]:
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """Work to be started at once, and whether it must be over before a defect is given to the whole cell."""
+
+    work: Callable[[], Any]
+    settles: bool = True
+
+
+def early_work(cell: CellRun) -> Iterator[Early]:
     """The looks to take at once: slow ones of the VNode under test, then every twin's that disturbs nobody."""
     from vnode_suite.connection.observing.registry import look_of
 
@@ -42,12 +59,12 @@ def early_work(cell: CellRun) -> Iterator[Callable[[], Any]]:
         # Closing is judged last, and a twin that is to be closed must have been there by then.
         if clause.startswith("CLEAN-") and defect is not None and defects.defect(defect).where == "eci":
             twin = cell.twin(defects.defect(defect))
-            yield twin.pod if clause == "CLEAN-04" else twin.vnode
+            yield Early(twin.pod if clause == "CLEAN-04" else twin.vnode)
     if any(clause == "CLEAN-04" for clause, _ in wanted):
-        yield cell.sound.pod
+        yield Early(cell.sound.pod)
     cases = [case for case in wanted if not case[0].startswith("CLEAN-")]
     awaited = _Awaited()
-    looks: list[Callable[[], Any]] = []
+    looks: list[Early] = []
     for clause, name in sorted(cases, key=lambda case: (case[1] is not None, case[0] not in SLOW)):
         if name is None:
             subject, early = cell.sound, clause in SLOW
@@ -57,7 +74,8 @@ def early_work(cell: CellRun) -> Iterator[Callable[[], Any]]:
             subject = cell.twin(wrong) if early else cell.sound
         awaited.add(subject)
         if early:
-            looks.append(partial(awaited.take, subject, look_of(clause)))
+            look = partial(awaited.take, subject, look_of(clause))
+            looks.append(Early(look, settles=clause not in JUDGED_LAST))
     yield from looks
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from vnode_suite.connection.conditions import conditions
+from vnode_suite.connection.early import JUDGED_LAST
 from vnode_suite.core.settings import Settings
 from vnode_suite.data.catalogue import Catalogue, not_applicable, profile_covers
 from vnode_suite.data.defects import Defects
@@ -140,10 +141,11 @@ def scenario_order(settings: Settings, items: Sequence[pytest.Item]) -> list[pyt
         case = case_of(item)
         if case is None:
             return (-1, 0, 0, 0, 0, 0, position)
-        closing = case.clause.startswith("CLEAN-")
+        # 0: what is judged as it comes; 1: what was watched meanwhile; 2: the closing.
+        phase = 2 if case.clause.startswith("CLEAN-") else int(case.clause in JUDGED_LAST)
         scope = case.defect.scope if case.defect else None
         definition = _definition_order(item)
-        rank = (versions[case.cell.version], int(closing), cells[case.cell.id])
+        rank = (versions[case.cell.version], phase, cells[case.cell.id])
         return (*rank, _SCOPE_ORDER[scope], *definition, position)
 
     ranked = sorted(enumerate(items), key=lambda pair: key(*pair))
