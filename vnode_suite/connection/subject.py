@@ -29,7 +29,7 @@ from vnode_suite.eci.errors import WrongState
 from vnode_suite.eci.models import CreateRequest
 from vnode_suite.model import Defect, Identity, Observation, Text, Unreached
 from vnode_suite.probes import pods
-from vnode_suite.probes.nodes import NodeHistory, find_vnode
+from vnode_suite.probes.nodes import NOT_READY_TAINT, NodeHistory, find_vnode
 from vnode_suite.probes.vnodes import await_absence, find
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 #: How much longer than the real thing took, and how many seconds at least, a control waits for what must not come.
 ABSENCE_FACTOR = 4.0
-ABSENCE_FLOOR = 1.0
+ABSENCE_FLOOR = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +332,19 @@ class Subject:
 
         deadline = self.seconds("node-ready", absent="never-ready", took=self._ready_took())
         return self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"{joined.name} to be Ready")
+
+    @step("schedulable")
+    def schedulable(self) -> str:
+        """The cluster has taken its not-ready taint off the Ready Node, some moments later; the Node's name."""
+        self.ready()
+        name = self.node().name
+
+        def seen(history: NodeHistory) -> str | None:
+            taints = history.nodes().get(name, {}).get("spec", {}).get("taints") or ()
+            return None if any(taint["key"] == NOT_READY_TAINT for taint in taints) else name
+
+        deadline = self.seconds("node-ready")
+        return self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"{name} to be schedulable")
 
     @step("pod")
     def pod(self) -> RunningPod:

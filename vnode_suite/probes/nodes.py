@@ -14,6 +14,8 @@ from vnode_suite.core.errors import DeadlineExceeded
 
 T = TypeVar("T")
 _NODES = "/api/v1/nodes"
+#: Put on every new Node, and taken off some moments after it is Ready (TaintNodesByCondition).
+NOT_READY_TAINT = "node.kubernetes.io/not-ready"
 #: The server ends an idle watch after this; the history then watches on.
 _WATCH_SECONDS = 60
 _PAUSE_SECONDS = 0.2

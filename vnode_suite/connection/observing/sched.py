@@ -21,8 +21,7 @@ def _patience(subject: Subject, absent: str) -> float:
 
 def by_selector(subject: Subject) -> Observation[Placed]:
     """A Pod with the nodeSelector and (unless that is the defect) the toleration."""
-    subject.ready()
-    node = subject.node().name
+    node = subject.schedulable()
     # Several VNodes may be there at once; the host name says which of them is meant.
     pod = subject.make_pod(selector=True, tolerates=not subject.has("pod-without-toleration"), pinned=node)
     patience = min(_patience(subject, "pod-not-bound"), _patience(subject, "pod-not-running"))
