@@ -12,13 +12,14 @@ def ran(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def test_walk_goes_cell_by_cell_and_closes_last(project: Project) -> None:
-    """Both cells of a version are closed after both were walked."""
+    """Both cells of a version are closed after both were walked; what was watched meanwhile comes just before."""
     outcome = project.run()
     assert outcome.status == 0, outcome.output
     first, second = "1.22-bootstrap", "1.22-serviceaccount"
-    steps = [clause for clause in CLAUSES if not clause.startswith("CLEAN")]
+    steps = [clause for clause in CLAUSES if not clause.startswith("CLEAN") and clause != "NODE-02"]
     walk = [(cell, clause) for cell in (first, second) for clause in steps]
-    assert ran(outcome) == [*walk, (first, "CLEAN-01"), (second, "CLEAN-01")]
+    closing = [(cell, clause) for clause in ("NODE-02", "CLEAN-01") for cell in (first, second)]
+    assert ran(outcome) == [*walk, *closing]
 
 
 def test_nobody_changes_the_order_of_the_steps(project: Project) -> None:
