@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from vnode_suite.connection.cloud import DEFECT_TAG, RUN_TAG
 from vnode_suite.connection.leavings import collections
-from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.eci.client import new_client_token
 from vnode_suite.eci.models import CreateRequest, Taint, VirtualNodeId
-from vnode_suite.model import Cloud, Identity, Text, Unreached
+from vnode_suite.model import Cloud, Identity, Text
 from vnode_suite.probes.pods import vnode_pod
 from vnode_suite.probes.vnodes import find
 
@@ -128,8 +127,3 @@ def make_pod(subject: Subject, **how: Any) -> str:
     name = f"vnode-suite-{cell.run.id}-{secrets.token_hex(3)}"
     cell.making.ensure(vnode_pod(name, cell.run.id, **how))
     return name
-
-
-def nothing_created(step: str) -> StepNotReached:
-    """What asks for a VNode that this subject never had."""
-    return StepNotReached(Unreached(step, "not-created", Text("no VNode was created", "未创建 VNode")))

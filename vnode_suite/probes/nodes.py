@@ -164,8 +164,8 @@ def find_vnode(
 ) -> tuple[str, str] | None:
     """Name of the Node that is this VNode, and by what it was found; ``None`` while there is none.
 
-    Never by a name's pattern alone: by a name that holds the id, by the VirtualNodeName, by an address that both
-    sides tell, or, last, as the one Node that is new since the call and that nobody else explains.
+    Never by a name's pattern alone: by a name that holds the id, by the VirtualNodeName, or, among Nodes that are
+    new since the call and that nobody else explains, by an address that both sides tell.
 
     :param address: asks the cloud for the VNode's address; called only where a Node nobody explains has come.
     :param before: Nodes that were there before the call.

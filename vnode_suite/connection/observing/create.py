@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -187,6 +188,9 @@ def choice(subject: Subject) -> Observation[Choice]:
 
 
 def sent_form(subject: Subject) -> Observation[str]:
-    """Which form of the kubeconfig is sent."""
+    """Which form of the kubeconfig is sent, by decoding what goes on the wire."""
     subject.preconditions()
-    return Observation("plain Base64 is sent", Source.LOCAL)
+    request = create_request(subject)
+    decoded = base64.b64decode(request.to_wire()["KubeConfig"]).decode()
+    form = "plain Base64 is sent" if decoded == request.kubeconfig else "another form is sent"
+    return Observation(form, Source.LOCAL)
