@@ -48,6 +48,10 @@ def main(arguments: list[str]) -> None:
     os.environ["VIRTUAL_ENV"] = str(VENV)
     os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     os.environ.pop("PYTHONHOME", None)
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        # Who wants no bytecode beside the sources gets none; but a run starts a dozen Pythons, and compiling
+        # everything in each would be a third of its time.
+        os.environ["PYTHONPYCACHEPREFIX"] = str(VENV / "bytecode")
     os.execv(program, [str(program), *arguments[1:]])  # noqa: S606 - what the caller asked for
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from vnode_suite.access.approver.process import ApproverProcess
 from vnode_suite.access.creating import Making
 from vnode_suite.access.objects import Naming
 from vnode_suite.connection.early import early_work
-from vnode_suite.connection.exclusive import taking_effect
 from vnode_suite.connection.identities import stop_approver
 from vnode_suite.connection.subject import Subject
 from vnode_suite.core.secrets import Secret
@@ -95,12 +94,9 @@ class CellRun:
         with self._guard:
             return tuple(self._subjects.values())
 
-    @contextmanager
-    def exclusive(self, defect: Defect) -> Iterator[Subject]:
-        """The cell with *defect* in force, for as long as the block lasts; afterwards everything is as before."""
-        self.settle()
-        with taking_effect(self, defect.name):
-            yield Subject(self, defect.name, frozenset({defect.name}), sound=self.sound, fresh=True)
+    def exclusive(self, defect: Defect) -> Subject:
+        """What the cell was like with *defect* in force: over when this answers, and everything as it was."""
+        return self.world.lanes.over(self, defect)
 
     def start_early(self) -> None:
         """Begin, side by side, what the selected clauses will need and what takes time."""

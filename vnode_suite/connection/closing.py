@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from vnode_suite.connection.world import World
 
 
+#: Defects of twins that do not go when they are told to.
+_KEPT = ("delete-keeps-vnode", "instance-left")
 #: VNodes deleted side by side.
 _AT_ONCE = 8
 
@@ -72,6 +74,7 @@ def close_world(world: World) -> Closed:
 
 def _close(world: World) -> Closed:
     cells = world.cells
+    world.lanes.stop()
     for cell in cells:
         cell.stop_early()
     # Never is more there at once than now: every VNode still runs.
@@ -84,19 +87,21 @@ def _close(world: World) -> Closed:
     for cell in cells:
         objects |= dict.fromkeys(_pods(cell), cell.cell.id)
         _delete_pods(cell)
-    closable = [
-        s for cell in cells for s in cell.subjects if not s.has("delete-keeps-vnode", "instance-left")
-    ]
+    subjects = [subject for cell in cells for subject in cell.subjects]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="closing") as pool:
-        list(pool.map(_delete_vnode, closable))
+        for subject in subjects:
+            if subject.has(*_KEPT):
+                # What must not go is waited for while all else goes.
+                pool.submit(_delete_vnode, subject)
+        list(pool.map(_delete_vnode, [subject for subject in subjects if not subject.has(*_KEPT)]))
         for cell in cells:
             objects |= dict.fromkeys(_node_leavings(cell), cell.cell.id)
             _remove_requests(cell)
             list(pool.map(partial(_remove_node, cell), _node_names(cell)))
             remove_leavings(world, _leaving_names(cell))
-    for cell in cells:
-        objects |= dict.fromkeys(_remove_identity(cell), cell.cell.id)
-    exclusion.revert(world)
+        for cell in cells:
+            objects |= dict.fromkeys(_remove_identity(cell), cell.cell.id)
+        exclusion.revert(world)
     _await_daemonset_pods(world, [name for cell in cells for name in _node_names(cell)])
     return Closed(vnodes, objects, instances)
 
@@ -126,13 +131,12 @@ def _await_daemonset_pods(world: World, nodes: list[str]) -> None:
 
 
 def close_twin(subject: Subject) -> Closed:
-    """Delete one twin's own VNode, whose defect is that this does not do what it says.
+    """Remove what one twin left, whose defect is that its VNode's end is none.
 
-    Its Pod went with all the others; what instances there were is remembered from then.
+    Its Pod went with all the others, and so was its VNode told to go; what instances there were is remembered.
     """
     vnode = subject.vnode()
     before = close_world(subject.world).instances
-    _delete_vnode(subject)
     with suppress(KubeError, DeadlineExceeded):
         for name in [n for n in subject.world.nodes.nodes() if vnode.id in n]:
             _remove_node(subject.cell, name)
@@ -159,7 +163,7 @@ def retire(subject: Subject) -> None:
 
 def purge(subject: Subject) -> None:
     """Really remove the VNode that the defect kept, when it was seen to be kept."""
-    subject.world.cloud.purge()
+    subject.world.cloud.purge(subject.vnode().id)
     _deleted(subject)
 
 
@@ -274,7 +278,7 @@ def _node_names(cell: CellRun) -> list[str]:
     ids = _vnode_ids(cell)
     names = {subject.node_name for subject in cell.subjects if subject.node_name}
     names |= {name for name in cell.world.nodes.nodes() if any(i in name for i in ids)}
-    ours = {s.node_name for s in cell.subjects if s.has("delete-keeps-vnode", "instance-left")}
+    ours = {s.node_name for s in cell.subjects if s.has(*_KEPT)}
     return sorted(names - ours)
 
 
@@ -357,7 +361,7 @@ def leftovers(subject: Subject) -> tuple[str, ...]:
 
 def _not_anothers(cell: CellRun, name: str) -> bool:
     """Whether a new Node is not known to be another cell's (a twin that is closed later keeps its own)."""
-    kept = [s for c in cell.world.cells for s in c.subjects if s.has("delete-keeps-vnode", "instance-left")]
+    kept = [s for c in cell.world.cells for s in c.subjects if s.has(*_KEPT)]
     ids = [outcome.product.id for s in kept if (outcome := s.steps.known("vnode")) and outcome.product]
     others = {s.node_name for c in cell.world.cells if c is not cell for s in c.subjects}
     return name not in others and not any(i in name for i in ids)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REAL_CLIENT_TIMEOUT = 32.0
 SIMULATED_CLIENT_TIMEOUT = 2.0
 #: A kubelet renews every 10 s; the simulated VNode does in step with the shortened node-monitor grace.
-SIMULATED_HEARTBEAT = 2.0
+SIMULATED_HEARTBEAT = 1.5
 SIMULATED_RETRY = 0.5
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 5.0
@@ -78,9 +78,9 @@ class CloudSide:
         """What the emulator holds: VNodes that are there, deleted ones, instances, requests."""
         return self._ask("GET", "/state")
 
-    def purge(self) -> None:
-        """Really remove what a defect of the emulator kept."""
-        self._ask("POST", "/purge", {})
+    def purge(self, kept: str) -> None:
+        """Really remove what a defect of the emulator kept: a VNode or an instance, by its id."""
+        self._ask("POST", "/purge", {"id": kept})
 
     def memory_pss(self) -> dict[str, int]:
         """Memory of the emulator and of every simulated VNode, in bytes."""

@@ -13,25 +13,9 @@ from vnode_suite.connection.closing import retire
 
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
+    from vnode_suite.connection.run import Wanted
     from vnode_suite.connection.subject import Subject
     from vnode_suite.model import Observation
-
-#: Clauses of the VNode under test whose observation is mostly waiting.
-SLOW = (
-    "PRE-02",
-    "KCFG-04",
-    "KCFG-15",
-    "NODE-02",
-    "EVENT-01",
-    "EVENT-02",
-    "EVENT-03",
-    "EVENT-04",
-    "PORT-01",
-    "PORT-02",
-    "SCHED-01",
-    "SCHED-02",
-    "SCHED-04",
-)
 
 #: Watched for so long that nothing else should wait for them: judged when everything else of the version is. A
 #: defect that the whole cell has for a moment disturbs a heartbeat by less than its grace, and a VNode that fails
@@ -48,35 +32,42 @@ class Early:
 
 
 def early_work(cell: CellRun) -> Iterator[Early]:
-    """The looks to take at once: slow ones of the VNode under test, then every twin's that disturbs nobody."""
+    """The looks to take at once, side by side: the VNode under test's, and every twin's that disturbs nobody.
+
+    The longest wait begins first.
+    """
     from vnode_suite.connection.observing.registry import look_of
 
     wanted = cell.run.wanted.get(cell.cell.id)
     if wanted is None:
         return
     defects = cell.run.defects
-    for clause, defect in wanted:
-        # Closing is judged last, and a twin that is to be closed must have been there by then.
-        if clause.startswith("CLEAN-") and defect is not None and defects.defect(defect).where == "eci":
-            twin = cell.twin(defects.defect(defect))
+    awaited = _Awaited()
+    looks: list[Early] = []
+    cases = [case for case in wanted if not case[0].startswith("CLEAN-")]
+    for clause, name in sorted(cases, key=lambda case: (case[0] not in JUDGED_LAST, case[1] is not None)):
+        subject = cell.sound
+        if name is not None:
+            wrong = defects.defect(name)
+            if wrong.scope != "own-object":
+                continue
+            subject = cell.twin(wrong)
+        awaited.add(subject)
+        look = partial(awaited.take, subject, look_of(clause))
+        looks.append(Early(look, settles=clause not in JUDGED_LAST))
+    yield from looks
+    yield from _to_be_closed(cell, wanted)
+
+
+def _to_be_closed(cell: CellRun, wanted: Wanted) -> Iterator[Early]:
+    """Closing is judged last, and what is to be closed must have been there by then."""
+    defects = cell.run.defects
+    for clause, name in wanted:
+        if clause.startswith("CLEAN-") and name is not None and defects.defect(name).where == "eci":
+            twin = cell.twin(defects.defect(name))
             yield Early(twin.pod if clause == "CLEAN-04" else twin.vnode)
     if any(clause == "CLEAN-04" for clause, _ in wanted):
         yield Early(cell.sound.pod)
-    cases = [case for case in wanted if not case[0].startswith("CLEAN-")]
-    awaited = _Awaited()
-    looks: list[Early] = []
-    for clause, name in sorted(cases, key=lambda case: (case[1] is not None, case[0] not in SLOW)):
-        if name is None:
-            subject, early = cell.sound, clause in SLOW
-        else:
-            wrong = defects.defect(name)
-            early = wrong.scope == "own-object"
-            subject = cell.twin(wrong) if early else cell.sound
-        awaited.add(subject)
-        if early:
-            look = partial(awaited.take, subject, look_of(clause))
-            looks.append(Early(look, settles=clause not in JUDGED_LAST))
-    yield from looks
 
 
 class _Awaited:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 #: How soon a lost heartbeat shows, in seconds (kube-controller-manager's default: 40 and 5). Long enough for a
 #: simulated VNode on two busy cores to be a few seconds late with its renewal.
-NODE_MONITOR_GRACE = 8.0
-NODE_MONITOR_PERIOD = 1.0
+NODE_MONITOR_GRACE = 6.0
+NODE_MONITOR_PERIOD = 0.5
 #: The label by which a node is known as a VNode (the page's exclusion rests on it).
 _VNODE_LABEL = ("type", "virtual-kubelet")
 

@@ -14,7 +14,6 @@ from vnode_suite.access.deployment import account_name, rights_objects
 from vnode_suite.access.generate import bootstrap_objects, serviceaccount_objects
 from vnode_suite.access.objects import BootstrapToken, Json, Naming, token_secret
 from vnode_suite.clusters.existing import KUBE_PROXY
-from vnode_suite.connection.early import SLOW
 from vnode_suite.connection.needed import Needed, manifest, needed
 from vnode_suite.core.settings import Settings
 from vnode_suite.data.deadlines import Deadlines
@@ -98,7 +97,8 @@ def make_plan(
         ),
         Section(Text("Changed of what is there already", "对既有对象的修改"), tuple(_changed(settings))),
         Section(
-            Text("Started early, because it takes time", "因耗时而提前开始"), tuple(_early(cells, wanted))
+            Text("Looked at, side by side where it disturbs nobody", "观察的条款(互不干扰者并行)"),
+            tuple(_early(cells, wanted)),
         ),
         Section(Text("Cost", "费用"), (_cost(settings, sum(vnodes.values()), deadlines),)),
         Section(Text("Rights needed", "所需权限"), tuple(_rights(rights))),
@@ -208,9 +208,8 @@ def _changed(settings: Settings) -> Iterator[Text]:
 
 def _early(cells: list[Cell], wanted: Mapping[str, Wanted]) -> Iterator[Text]:
     for cell in cells:
-        slow = sorted({clause for clause, defect in wanted[cell.id] if defect is None} & set(SLOW))
+        names = ", ".join(sorted({clause for clause, defect in wanted[cell.id] if defect is None}))
         twins = len({defect for _, defect in wanted[cell.id] if defect is not None})
-        names = ", ".join(slow) or "nothing"
         yield Text(
             f"{cell.id}: {names}" + (f", and {twins} twins" if twins else ""),
             f"{cell.id}:{names}" + (f",以及 {twins} 个对照" if twins else ""),

@@ -17,6 +17,7 @@ from vnode_suite.connection.cell import CellRun
 from vnode_suite.connection.closing import Closed, close_world
 from vnode_suite.connection.cloud import CloudSide
 from vnode_suite.connection.exclusion import Applied
+from vnode_suite.connection.lanes import Lanes
 from vnode_suite.connection.opening import OPENINGS
 from vnode_suite.connection.standins import KubeProxy
 from vnode_suite.connection.steps import StepNotReached
@@ -56,6 +57,7 @@ class World:
         self._problem: BaseException | None = None
         self._opened = False
         self._cells: dict[str, CellRun] = {}
+        self.lanes = Lanes(())
         self.cluster: Cluster
         self.way: Way
         self.cloud: CloudSide
@@ -99,6 +101,8 @@ class World:
                     self._cells[each.id] = CellRun(self, each)
                 for run in self._cells.values():
                     run.start_early()
+                self.lanes = Lanes(self.cells)
+                self.lanes.start()
             return self._cells[cell.id]
 
     def close(self, *, hurriedly: bool = False) -> None:
@@ -111,6 +115,7 @@ class World:
                 self.measure_memory()
                 with suppress(SuiteError):
                     close_world(self)
+            self.lanes.stop(wait=not hurriedly)
             for cell in self._cells.values():
                 cell.close(hurriedly=hurriedly)
             self._opened = False

@@ -74,6 +74,8 @@ class Acceptance:
             # What one process collects is the whole plan: no worker is started for it.
             config.option.dist, config.option.tx = "no", []
         run_id = worker[RUN_ID] if worker else secrets.token_hex(4)
+        # It has nothing to say of scenarios, and imports all of hypothesis, a second's work, to say so at the end.
+        config.pluginmanager.unregister(name="hypothesispytest")
         plugin = cls(config, settings, run_id, worker["workerid"] if worker else "main")
         if settings.plan_only:
             config.pluginmanager.register(Planner(plugin.run), "vnode-suite-planner")
@@ -261,16 +263,14 @@ class Acceptance:
         return request.param  # type: ignore[no-any-return]
 
     @pytest.fixture
-    def vnode(self, case: Case) -> Iterator[Any]:
+    def vnode(self, case: Case) -> Any:
         """The VNode under test, or the twin with the case's defect."""
         cell = self.run.cell(case.cell)
         if case.defect is None:
-            yield cell.sound
-        elif case.defect.scope == "cell-exclusive":
-            with cell.exclusive(case.defect) as subject:
-                yield subject
-        else:
-            yield cell.twin(case.defect)
+            return cell.sound
+        if case.defect.scope == "cell-exclusive":
+            return cell.exclusive(case.defect)
+        return cell.twin(case.defect)
 
     @pytest.fixture
     def observed(self, case: Case, vnode: Any) -> Any:

@@ -65,7 +65,8 @@ def instances(subject: Subject) -> Observation[Gone]:
         outcome = (subject if subject.sound is None else subject.sound).outcome(subject.pod)
         raise StepNotReached(outcome.unreached or Unreached("pod", "no-instance", _NO_INSTANCE))
     if subject.has("instance-left"):
-        subject.world.cloud.purge()
+        for instance in left:
+            subject.world.cloud.purge(instance)
     return Observation(
         Gone(made, left), Source.CLOUD, evidence=(Evidence("instances made", "\n".join(made)),)
     )
