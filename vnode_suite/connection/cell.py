@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vnode_suite.access.approver.process import ApproverProcess
 from vnode_suite.access.creating import Making
 from vnode_suite.access.objects import Naming
-from vnode_suite.connection.early import early_work
+from vnode_suite.connection.early import Early, early_work
 from vnode_suite.connection.identities import stop_approver
 from vnode_suite.connection.subject import Subject
 from vnode_suite.core.secrets import Secret
@@ -43,6 +43,7 @@ class CellRun:
         self._stack = ExitStack()
         self._pool = ThreadPoolExecutor(_EARLY_WORKERS, thread_name_prefix=f"early-{cell.id}")
         self._early: list[Future[None]] = []
+        self._all_started: Future[None] | None = None
         world.run.ledger.write(
             "cell-started",
             cell=cell.id,
@@ -100,7 +101,20 @@ class CellRun:
 
     def start_early(self) -> None:
         """Begin, side by side, what the selected clauses will need and what takes time."""
-        for early in early_work(self):
+        work = list(early_work(self))
+        first = [early for early in work if early.first]
+        self._start(first)
+        rest = [early for early in work if not early.first]
+        self._all_started = self._pool.submit(self._start_after_the_call if first else self._start, rest)
+
+    def _start_after_the_call(self, work: Sequence[Early]) -> None:
+        # Every step remembers how it ended.
+        with suppress(Exception):
+            self.sound.vnode()
+        self._start(work)
+
+    def _start(self, work: Sequence[Early]) -> None:
+        for early in work:
             begun = self._pool.submit(_quietly, early.work)
             if early.settles:
                 self._early.append(begun)
@@ -108,6 +122,8 @@ class CellRun:
     def settle(self) -> None:
         """Wait until nothing that was started early is still under way: a defect may disturb it otherwise."""
         # What each came to is remembered by its look, and judged where it belongs.
+        if self._all_started is not None:
+            wait([self._all_started])
         wait(self._early)
 
     def stop_early(self) -> None:

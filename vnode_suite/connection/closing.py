@@ -89,10 +89,6 @@ def _close(world: World) -> Closed:
         _delete_pods(cell)
     subjects = [subject for cell in cells for subject in cell.subjects]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="closing") as pool:
-        for subject in subjects:
-            if subject.has(*_KEPT):
-                # What must not go is waited for while all else goes.
-                pool.submit(_delete_vnode, subject)
         list(pool.map(_delete_vnode, [subject for subject in subjects if not subject.has(*_KEPT)]))
         for cell in cells:
             objects |= dict.fromkeys(_node_leavings(cell), cell.cell.id)
@@ -130,13 +126,23 @@ def _await_daemonset_pods(world: World, nodes: list[str]) -> None:
         world.run.ledger.write("note", text={"en": str(late), "zh": str(late)})
 
 
-def close_twin(subject: Subject) -> Closed:
-    """Remove what one twin left, whose defect is that its VNode's end is none.
+def tell_to_go(subject: Subject) -> None:
+    """Delete one twin's VNode, whose defect is that it stays.
 
-    Its Pod went with all the others, and so was its VNode told to go; what instances there were is remembered.
+    That takes a while to be sure of, and everybody waits for the closing: so it is done early.
+    """
+    if subject.outcome(subject.node).reached:
+        _delete_vnode(subject)
+
+
+def close_twin(subject: Subject) -> Closed:
+    """Delete one twin's own VNode, whose defect is that this does not do what it says.
+
+    Its Pod went with all the others; what instances there were is remembered from then.
     """
     vnode = subject.vnode()
     before = close_world(subject.world).instances
+    _delete_vnode(subject)
     with suppress(KubeError, DeadlineExceeded):
         for name in [n for n in subject.world.nodes.nodes() if vnode.id in n]:
             _remove_node(subject.cell, name)

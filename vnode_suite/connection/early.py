@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vnode_suite.connection.closing import retire
+from vnode_suite.connection.closing import retire, tell_to_go
+from vnode_suite.connection.identities import approver
+from vnode_suite.model import Identity
 
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
     from vnode_suite.connection.run import Wanted
     from vnode_suite.connection.subject import Subject
     from vnode_suite.model import Observation
+
+#: Watched longest of all, so that it decides how long a run takes: nothing else takes processor time from it before
+#: the VNode under test is called.
+FIRST = frozenset({"NODE-02"})
 
 #: Watched for so long that nothing else should wait for them: judged when everything else of the version is. A
 #: defect that the whole cell has for a moment disturbs a heartbeat by less than its grace, and a VNode that fails
@@ -25,17 +31,19 @@ JUDGED_LAST = frozenset({"NODE-02", "EVENT-01", "EVENT-02", "EVENT-03", "EVENT-0
 
 @dataclass(frozen=True, slots=True)
 class Early:
-    """Work to be started at once, and whether it must be over before a defect is given to the whole cell."""
+    """Work to be started when a cell begins.
+
+    :ivar settles: it must be over before a defect is given to the whole cell.
+    :ivar first: all else is started after it.
+    """
 
     work: Callable[[], Any]
     settles: bool = True
+    first: bool = False
 
 
 def early_work(cell: CellRun) -> Iterator[Early]:
-    """The looks to take at once, side by side: the VNode under test's, and every twin's that disturbs nobody.
-
-    The longest wait begins first.
-    """
+    """The looks to take at once, side by side: the VNode under test's, and every twin's that disturbs nobody."""
     from vnode_suite.connection.observing.registry import look_of
 
     wanted = cell.run.wanted.get(cell.cell.id)
@@ -54,18 +62,26 @@ def early_work(cell: CellRun) -> Iterator[Early]:
             subject = cell.twin(wrong)
         awaited.add(subject)
         look = partial(awaited.take, subject, look_of(clause))
-        looks.append(Early(look, settles=clause not in JUDGED_LAST))
+        looks.append(Early(look, settles=clause not in JUDGED_LAST, first=clause in FIRST))
+    if any(early.first for early in looks):
+        yield from _before_the_call(cell)
     yield from looks
     yield from _to_be_closed(cell, wanted)
 
 
+def _before_the_call(cell: CellRun) -> Iterator[Early]:
+    """What the call waits for and what does not wait for each other: taken side by side."""
+    yield Early(cell.sound.exclusion, first=True)
+    if cell.cell.identity is Identity.BOOTSTRAP:
+        yield Early(partial(approver, cell.sound), first=True)
+
+
 def _to_be_closed(cell: CellRun, wanted: Wanted) -> Iterator[Early]:
     """Closing is judged last, and what is to be closed must have been there by then."""
-    defects = cell.run.defects
     for clause, name in wanted:
-        if clause.startswith("CLEAN-") and name is not None and defects.defect(name).where == "eci":
-            twin = cell.twin(defects.defect(name))
-            yield Early(twin.pod if clause == "CLEAN-04" else twin.vnode)
+        if clause.startswith("CLEAN-") and name is not None and cell.run.defects.defect(name).where == "eci":
+            twin = cell.twin(cell.run.defects.defect(name))
+            yield Early(twin.pod if clause == "CLEAN-04" else partial(tell_to_go, twin))
     if any(clause == "CLEAN-04" for clause, _ in wanted):
         yield Early(cell.sound.pod)
 

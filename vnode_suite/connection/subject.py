@@ -109,6 +109,7 @@ class Subject:
         self.fresh = fresh
         self.steps = Steps(partial(cell.announce, name))
         self.journal_entry: Entry | None = None
+        self._gone: bool | None = None
         self._clients: list[KubeClient] = []
         self._guard = threading.RLock()
         self._looks: dict[Callable[..., Any], Future[Any]] = {}
@@ -367,7 +368,15 @@ class Subject:
     # -- the end --------------------------------------------------------------------------------------------
 
     def delete_vnode(self) -> bool:
-        """Delete the VNode that this subject created, and say whether it is gone; ``True`` if it made none."""
+        """Delete the VNode that this subject created, and say whether it is gone; ``True`` if it made none.
+
+        Told once: what was said then is said again.
+        """
+        if self._gone is None:
+            self._gone = self._delete_vnode()
+        return self._gone
+
+    def _delete_vnode(self) -> bool:
         outcome = self.steps.known("vnode")
         created: Created | None = outcome.product if outcome else None
         if created is None or (self.sound is not None and created is _product(self.sound, "vnode")):

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import pytest
 
 from vnode_suite.connection.cloud import REAL_CLIENT_TIMEOUT, SIMULATED_CLIENT_TIMEOUT
+from vnode_suite.connection.early import JUDGED_LAST
 from vnode_suite.connection.learning import with_learnt
 from vnode_suite.connection.run import Run, Wanted
 from vnode_suite.core.errors import AssetsError, SuiteError
@@ -35,6 +36,7 @@ from vnode_suite.pytest_plugin.outcomes import record_deselected, record_not_run
 from vnode_suite.pytest_plugin.planning import Planner
 from vnode_suite.pytest_plugin.signals import Interrupts
 from vnode_suite.pytest_plugin.usage import build_settings
+from vnode_suite.report.html import prepare
 from vnode_suite.report.progress import LiveProgress
 from vnode_suite.report.render import Rendered, render
 from vnode_suite.report.terminal import colour_wanted, summary
@@ -277,6 +279,8 @@ class Acceptance:
         """What is seen of the VNode for the scenario's clause."""
         from vnode_suite.connection.observing.registry import look_of
 
+        if case.clause in JUDGED_LAST and not self.is_worker:
+            prepare()
         return vnode.observe(look_of(case.clause))
 
     @pytest.fixture

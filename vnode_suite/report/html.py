@@ -92,6 +92,11 @@ def _asset(name: str) -> str:
     return (resources.files("vnode_suite.report") / "templates" / name).read_text(encoding="utf-8")
 
 
+def prepare() -> None:
+    """Compile the template, which takes half a second: for whoever has to wait for something else anyway."""
+    _environment().get_template("report.html.j2")
+
+
 def render_html(report: Report, language: Language | None = None) -> str:
     """The page.
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import IO
 
 from vnode_suite.access.approver.rules import Variant
 from vnode_suite.core.errors import HarnessError
+from vnode_suite.core.modules import command, environment
 
 #: Starting Python and one request take 0.3 s on two idle cores, several seconds while a control plane starts.
 READY_SECONDS = 20.0
@@ -98,26 +97,18 @@ def start_approver(
     """
     if variant is Variant.OFF:
         raise ValueError("an approver that is off is not started")
-    command = [
-        sys.executable,
-        "-m",
-        "vnode_suite.access.approver",
-        "--kubeconfig",
-        "-",
-        "--variant",
-        str(variant),
-    ]
+    program = command("vnode_suite.access.approver", "--kubeconfig", "-", "--variant", str(variant))
     error = log.open("ab") if log else None
     try:
         process = subprocess.Popen(
-            command,
+            program,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=error or subprocess.DEVNULL,
             text=True,
             # Ctrl-C at the terminal goes to the whole group; the approver is needed until the closing ends.
             start_new_session=True,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env=environment(),
         )
     finally:
         if error:
