@@ -42,6 +42,7 @@ from vnode_suite.clusters.kubeconfig import (
     read_kubeconfig_files,
 )
 from vnode_suite.core.errors import ClusterError, DeadlineExceeded
+from vnode_suite.core.modules import import_meanwhile
 
 PatchType = Literal["merge", "strategic", "json"]
 
@@ -60,6 +61,11 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 WATCH_SECONDS = 300
 #: An unreachable server is asked again at this pace while a wait lasts.
 _RETRY_SECONDS = 0.2
+
+
+def preload() -> threading.Thread:
+    """Import the official client in a thread: it costs about half a second, which other work can hide."""
+    return import_meanwhile("kubernetes.client", "kubernetes.config")
 
 
 class KubeClient:

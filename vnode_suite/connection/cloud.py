@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REAL_CLIENT_TIMEOUT = 32.0
 SIMULATED_CLIENT_TIMEOUT = 2.0
 #: A kubelet renews every 10 s; the simulated VNode does in step with the shortened node-monitor grace.
-SIMULATED_HEARTBEAT = 1.5
+SIMULATED_HEARTBEAT = 1.25
 SIMULATED_RETRY = 0.5
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 5.0

@@ -13,6 +13,7 @@ import yaml
 from vnode_suite.access.kubeconfig import admin_cluster
 from vnode_suite.cleanup.nets import Nets
 from vnode_suite.cleanup.undo import ClusterAccess, standard_registry
+from vnode_suite.clusters import kube
 from vnode_suite.clusters.cluster import Cluster
 from vnode_suite.clusters.existing import KUBE_PROXY, open_existing
 from vnode_suite.clusters.kube import KubeClient, KubeError
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 #: How soon a lost heartbeat shows, in seconds (kube-controller-manager's default: 40 and 5). Long enough for a
 #: simulated VNode on two busy cores to be a few seconds late with its renewal.
-NODE_MONITOR_GRACE = 6.0
+NODE_MONITOR_GRACE = 5.0
 NODE_MONITOR_PERIOD = 0.5
 #: The label by which a node is known as a VNode (the page's exclusion rests on it).
 _VNODE_LABEL = ("type", "virtual-kubelet")
@@ -61,8 +62,9 @@ def open_local(world: World, stack: ExitStack) -> Opened:
     run, version = world.run, world.version_name
     binaries = world.timed("binaries", lambda: obtain_binaries(world.version, progress=run.progress))
     world.say(f"starting Kubernetes {binaries.version}", f"正在启动 Kubernetes {binaries.version}")
-    # The ECI SDK takes half a second to import: long done when the control plane is up.
+    # Long done when the control plane is up.
     sdk.preload()
+    kube.preload()
     cloud = stack.enter_context(open_cloud(run, version))
     run.journal.cluster(world.ref, kubeconfig=None, context=None, server="")
     local = stack.enter_context(
@@ -80,10 +82,10 @@ def open_local(world: World, stack: ExitStack) -> Opened:
         )
     )
     stack.callback(_keep_logs, run, local.logs, version)
-    kube = stack.enter_context(KubeClient.from_kubeconfig_text(local.admin_kubeconfig))
+    client = stack.enter_context(KubeClient.from_kubeconfig_text(local.admin_kubeconfig))
     cluster = Cluster(
         provider=Provider.LOCAL,
-        kube=kube,
+        kube=client,
         server_url=local.server_url,
         ca_pem=local.ca_pem,
         document=yaml.safe_load(local.admin_kubeconfig),
@@ -92,8 +94,8 @@ def open_local(world: World, stack: ExitStack) -> Opened:
         timings=local.timings,
         memory_pss=local.memory_pss,
     )
-    kube_proxy = stand_in_for_kubeadm(kube, world.version)
-    return Opened(cluster, cloud, way.Way(here=local.server_url), kube_proxy, dump(kube))
+    kube_proxy = stand_in_for_kubeadm(client, world.version)
+    return Opened(cluster, cloud, way.Way(here=local.server_url), kube_proxy, dump(client))
 
 
 #: The end of a log says why a component failed; all of it would outweigh the report.

@@ -1,9 +1,11 @@
-"""Starting a module of this package as a process of its own."""
+"""Starting a module of this package as a process of its own, and importing large ones while others work."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
+from importlib import import_module
 from pathlib import Path
 
 #: The folder that holds the package: a checkout's top, or site-packages.
@@ -22,3 +24,12 @@ def environment() -> dict[str, str]:
     """Our environment, in which children of such a process find the package as well."""
     paths = [_HOME, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+
+
+def import_meanwhile(*modules: str) -> threading.Thread:
+    """Import *modules* in a thread; whoever needs one sooner waits for it at its own import."""
+    thread = threading.Thread(
+        target=lambda: [import_module(name) for name in modules], name="import-meanwhile", daemon=True
+    )
+    thread.start()
+    return thread

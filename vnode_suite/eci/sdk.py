@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
+from vnode_suite.core.modules import import_meanwhile
 from vnode_suite.eci import errors, proxies
 from vnode_suite.eci.credentials import Credentials, resolve
 from vnode_suite.eci.endpoints import Endpoints
@@ -48,14 +49,7 @@ _TROUBLES: Final[tuple[tuple[str, str, bool], ...]] = (
 
 def preload() -> threading.Thread:
     """Import the SDK in a thread: it costs about half a second, which other work can hide."""
-    thread = threading.Thread(target=_import_sdk, name="preload-eci-sdk", daemon=True)
-    thread.start()
-    return thread
-
-
-def _import_sdk() -> None:
-    import alibabacloud_eci20180808.client
-    import alibabacloud_eci20180808.models  # noqa: F401
+    return import_meanwhile("alibabacloud_eci20180808.client", "alibabacloud_eci20180808.models")
 
 
 class SdkTransport:
