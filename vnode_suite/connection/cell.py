@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from vnode_suite.connection.run import Run
     from vnode_suite.connection.world import World
 
-#: Joins that may run at once: each is mostly waiting, and two cores are all that many machines have.
-_EARLY_WORKERS = 16
+#: Looks that may be taken at once: each is mostly waiting, and what waits longest must not begin last.
+_EARLY_WORKERS = 40
 
 
 class CellRun:

@@ -41,6 +41,8 @@ T = TypeVar("T")
 #: How much longer than the real thing took, and how many seconds at least, a control waits for what must not come.
 ABSENCE_FACTOR = 4.0
 ABSENCE_FLOOR = 1.5
+#: Seconds.
+ABSENCE_MARGIN = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,8 @@ class Subject:
         """How long this subject waits, by the table of deadlines.
 
         What must come may take its whole deadline. What a defect keeps from coming is waited for a while only: at
-        least :data:`ABSENCE_FACTOR` times what the VNode under test took for it in this very run.
+        least :data:`ABSENCE_FACTOR` times what the VNode under test took for it in this very run, but no more than
+        :data:`ABSENCE_MARGIN` longer: most of what takes long is a timer, which takes no longer on a busy machine.
 
         :param absent: the reason by which a check says that it did not come.
         :param took: seconds that it took for the VNode under test, where that is known.
@@ -147,7 +150,8 @@ class Subject:
         longest = self.cell.seconds(deadline)
         if not absent or not any(absent in dict(d.fails).values() for d in self._own_defects()):
             return longest
-        return min(longest, max(ABSENCE_FLOOR, ABSENCE_FACTOR * (took or 0.0)))
+        known = took or 0.0
+        return min(longest, max(ABSENCE_FLOOR, min(ABSENCE_FACTOR * known, known + ABSENCE_MARGIN)))
 
     def _own_defects(self) -> list[Defect]:
         return [self.cell.run.defects.defect(name) for name in sorted(self.defects)]

@@ -24,6 +24,9 @@ from vnode_suite.core.secret_forms import SHAPES, literal_forms
 #: offset.
 _BLOCK: Final = 8
 _SEEDED: Final = 2 * _BLOCK - 1
+#: So many Base64 texts are remembered, each of at most so many characters: 4 MiB at most.
+_REMEMBERED: Final = 8192
+_LONGEST_REMEMBERED: Final = 512
 #: Nested Base64 deeper than this does not occur (a key, in a kubeconfig, in a request, in a log).
 _DEPTH: Final = 4
 #: What stands in a text where a secret stood.
@@ -123,6 +126,9 @@ class Registry:
         self._values: dict[str, str] = {}
         self._seeds: dict[str, tuple[tuple[str, str], ...]] = {}
         self._short: dict[str, str] = {}
+        #: What is in a Base64 text: the same ones come again in each file of a report.
+        self._within: dict[tuple[int, str, int], str | None] = {}
+        self._generation = 0
         #: How often each kind was taken out of a text so far.
         self.redactions: Counter[str] = Counter()
 
@@ -135,6 +141,9 @@ class Registry:
             self._values[text] = kind
             for form in literal_forms(text):
                 self._add(form, kind)
+            # Whoever is looking with what was known before remembers it under the number before.
+            self._generation += 1
+            self._within = {}
 
     def _add(self, form: str, kind: str) -> None:
         if len(form) < _SEEDED:
@@ -232,10 +241,17 @@ class Registry:
         for run in (_BASE64_JOINED if joined else _BASE64_RUN).finditer(text):
             if run.end() - run.start() < _SHORTEST_RUN:
                 continue
-            for decoded in _decoded(run[0]):
-                if kind := self._kind_within(decoded, depth - 1):
-                    yield run.start(), run.end(), kind
-                    break
+            if kind := self._kind_of_run(run[0], depth):
+                yield run.start(), run.end(), kind
+
+    def _kind_of_run(self, run: str, depth: int) -> str | None:
+        known, key = self._within, (self._generation, run, depth)
+        if key not in known:
+            if len(known) >= _REMEMBERED or len(run) > _LONGEST_REMEMBERED:
+                known = {}
+            found = (self._kind_within(decoded, depth - 1) for decoded in _decoded(run))
+            known[key] = next(filter(None, found), None)
+        return known[key]
 
     def _kind_within(self, text: str, depth: int) -> str | None:
         for _, _, kind in (*self._literal_spans(text), *_shape_spans(text)):

@@ -93,8 +93,10 @@ def _asset(name: str) -> str:
 
 
 def prepare() -> None:
-    """Compile the template, which takes half a second: for whoever has to wait for something else anyway."""
-    _environment().get_template("report.html.j2")
+    """Compile the templates, which takes half a second: for whoever has to wait for something else anyway."""
+    environment = _environment()
+    for name in environment.list_templates(extensions=["j2"]):
+        environment.get_template(name)
 
 
 def render_html(report: Report, language: Language | None = None) -> str:
