@@ -29,8 +29,8 @@ journal = Journal.open(run, state=state, scratch=scratch)
 journal.cluster("1.22", kubeconfig=None, context=None, server="https://127.0.0.1:1")
 child = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
 journal.intend("process", "etcd", process_undo(child.pid), where="local").done()
-journal.intend("VNode", "vnd-1", {"action": "delete-vnode", "id": "vnd-1"}, where="cloud").done()
-journal.intend("VNode", "vnd-2", {"action": "delete-vnode", "ends_with_run": True}, where="cloud").done()
+journal.intend("VNode", "vnd-1", {"action": "delete-virtual-node", "id": "vnd-1"}, where="cloud").done()
+journal.intend("VNode", "vnd-2", {"action": "delete-virtual-node", "ends_with_run": True}, where="cloud").done()
 journal.intend("Secret", "s", {"action": "delete-object", "cluster": "1.22", "path": "/p"}).done()
 print(json.dumps({"child": child.pid, "scratch": str(scratch)}), flush=True)
 threading.Event().wait()
@@ -73,7 +73,7 @@ def deleting(deleted: list[str]) -> object:
             deleted.append(entry.name)
             return None
 
-        registry.register("delete-vnode", delete)
+        registry.register("delete-virtual-node", delete)
 
     return extend
 
@@ -176,5 +176,5 @@ def test_nothing_to_sweep_is_clean(tmp_path: Path) -> None:
 def test_a_run_that_closed_properly_leaves_no_entry(tmp_path: Path) -> None:
     """What was undone is no leftover, whoever looks."""
     with Journal("done", state=tmp_path) as journal:
-        journal.intend("VNode", "v", {"action": "delete-vnode"}).undone()
+        journal.intend("VNode", "v", {"action": "delete-virtual-node"}).undone()
     assert find_leftovers(tmp_path) == ()

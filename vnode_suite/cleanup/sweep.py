@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vnode_suite.cleanup.journal import ClusterReach, Entry, Record, Where, read_run
+from vnode_suite.cleanup.networks import bridge_of, networks_of
 from vnode_suite.cleanup.state import ProcessIdentity, runs_dir
-from vnode_suite.cleanup.undo import ClusterAccess, Left, UndoRegistry, bridge_of, standard_registry
+from vnode_suite.cleanup.undo import ClusterAccess, Left, UndoRegistry, standard_registry
 from vnode_suite.clusters.kube import KubeClient, KubeError, KubeUnreachable
 from vnode_suite.core.errors import SuiteError
 
 #: Order in which kinds are undone: what uses something goes before what it uses.
 _ORDER = (
-    "delete-vnode",
+    # What a supervisor is ending would otherwise be there when it is looked for, or be made while it is removed.
+    "await-process",
+    "delete-virtual-node",
     "forget-vnode",
     "patch-object",
     "delete-object",
@@ -76,7 +79,7 @@ class SweepResult:
         return not self.left and len(self.removed) == len(self.found)
 
 
-#: Given the registry of a sweep and the journal's clusters, adds handlers such as `delete-vnode`.
+#: Given the registry of a sweep and the journal's clusters, adds handlers such as `delete-virtual-node`.
 Extend = Callable[[UndoRegistry, Record], None]
 
 
@@ -152,10 +155,8 @@ def _left_of(record: Record) -> list[Leftover]:
     known = {(entry.undo.get("cluster"), entry.undo.get("path")) for entry in entries}
     for reach in record.clusters.values():
         entries += [one for one in _labelled(record.run, reach) if (reach.ref, one.undo["path"]) not in known]
-    if (network := _bridge_of(record.run)) and not any(
-        _rank(one) == _ORDER.index("remove-network") for one in entries
-    ):
-        entries.append(network)
+    named = {str(entry.undo.get("run")) for entry in entries if entry.undo.get("action") == "remove-network"}
+    entries += [_network(network) for network in networks_of(record.run) if network not in named]
     scratch = {str(entry.undo.get("path")) for entry in entries}
     for folder in sorted(Path(tempfile.gettempdir()).glob(f"vnode-suite-{record.run}-*")):
         if str(folder) not in scratch and folder.is_dir():
@@ -171,7 +172,7 @@ def _may_be_there(entry: Entry, record: Record) -> bool:
     if undo.get("ends_with_run"):
         return False
     match undo.get("action"):
-        case "stop-process":
+        case "stop-process" | "await-process":
             return ProcessIdentity(int(undo["pid"]), str(undo["start"])).alive
         case "remove-folder":
             return Path(str(undo["path"])).exists()
@@ -215,10 +216,8 @@ def _found_object(collection: str, item: dict[str, object], ref: str) -> Entry:
     return entry
 
 
-def _bridge_of(run: str) -> Entry | None:
-    if not bridge_of(run).exists():
-        return None
-    return _unwritten("network", bridge_of(run).name, "local", {"action": "remove-network", "run": run})
+def _network(name: str) -> Entry:
+    return _unwritten("network", bridge_of(name).name, "local", {"action": "remove-network", "run": name})
 
 
 def _unwritten(kind: str, name: str, where: Where, undo: dict[str, object]) -> Entry:

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from vnode_suite.cleanup.journal import ClusterReach, Entry
+from vnode_suite.cleanup.networks import bridge_of
 from vnode_suite.cleanup.state import ProcessIdentity
 from vnode_suite.clusters.kube import KubeClient, KubeError
 from vnode_suite.core.errors import DeadlineExceeded, SuiteError
 from vnode_suite.core.polling import poll
 
-#: Bridges of simulated VPCs begin with this, then comes the run's id.
-BRIDGE_PREFIX = "vs"
 #: From TERM to KILL for a process that a dead run left.
 GRACE_SECONDS = 5.0
+#: A dead run's supervisor ends everything that it owns and then itself: it kills, waits and removes a network.
+SUPERVISOR_SECONDS = 30.0
 #: Removing a bridge and its namespaces takes a second or two.
 NETWORK_SECONDS = 30.0
 
@@ -117,8 +118,9 @@ class ClusterAccess:
 
 
 def standard_registry(clusters: ClusterAccess) -> UndoRegistry:
-    """Handlers for all that needs no cloud; `delete-vnode` is registered by whoever can reach one."""
+    """Handlers for all that needs no cloud; `delete-virtual-node` is registered by whoever can reach one."""
     registry = UndoRegistry()
+    registry.register("await-process", await_process)
     registry.register("stop-process", stop_process)
     registry.register("remove-folder", remove_folder)
     registry.register("remove-network", remove_network)
@@ -128,10 +130,14 @@ def standard_registry(clusters: ClusterAccess) -> UndoRegistry:
     return registry
 
 
-def process_undo(pid: int) -> dict[str, Any]:
-    """The `undo` of a process that was just started."""
+def process_undo(pid: int, *, ends_by_itself: bool = False) -> dict[str, Any]:
+    """The `undo` of a process that was just started.
+
+    :param ends_by_itself: when its run is dead; so it is waited for first.
+    """
     identity = ProcessIdentity.of(pid)
-    return {"action": "stop-process", "pid": pid, "start": identity.start if identity else ""}
+    action = "await-process" if ends_by_itself else "stop-process"
+    return {"action": action, "pid": pid, "start": identity.start if identity else ""}
 
 
 def stop_process(entry: Entry) -> str | None:
@@ -149,6 +155,18 @@ def stop_process(entry: Entry) -> str | None:
                 deadline_seconds=GRACE_SECONDS,
             )
     return f"process {identity.pid} does not end" if identity.alive else None
+
+
+def await_process(entry: Entry) -> str | None:
+    """Wait for a process that ends by itself when its run is dead, as a supervisor does; one that hangs is stopped."""
+    identity = ProcessIdentity(int(entry.undo["pid"]), str(entry.undo["start"]))
+    with suppress(DeadlineExceeded):
+        poll(
+            lambda: None if identity.alive else True,
+            what=f"process {identity.pid} to end by itself",
+            deadline_seconds=SUPERVISOR_SECONDS,
+        )
+    return stop_process(entry)
 
 
 def remove_folder(entry: Entry) -> str | None:
@@ -172,11 +190,6 @@ def remove_network(entry: Entry) -> str | None:
         return answer.stderr.strip()[-300:] or f"exit {answer.returncode}"
     bridge = bridge_of(str(entry.undo["run"]))
     return f"{bridge.name} is there and does not carry the suite's mark" if bridge.exists() else None
-
-
-def bridge_of(run: str) -> Path:
-    """Where the kernel shows the bridge of a run's simulated VPC, while there is one."""
-    return Path("/sys/class/net", f"{BRIDGE_PREFIX}{run}")
 
 
 def delete_object(entry: Entry, clusters: ClusterAccess) -> str | None:

@@ -72,8 +72,7 @@ def _with_cloud(registry: UndoRegistry, record: Record) -> None:
         with EciClient.connect(where, DefaultChain()) as client:
             return delete_virtual_node(client, entry, record.run)
 
-    for action in ("delete-virtual-node", "delete-vnode"):
-        registry.register(action, delete)
+    registry.register("delete-virtual-node", delete)
 
 
 def delete_virtual_node(client: EciClient, entry: Entry, run: str) -> str | None:

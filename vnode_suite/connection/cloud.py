@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from vnode_suite.cleanup.undo import BRIDGE_PREFIX
+from vnode_suite.cleanup.networks import bridge_of, network_name
 from vnode_suite.core.errors import CloudError
 from vnode_suite.core.memory import pss_bytes
 from vnode_suite.core.modules import command, environment
@@ -121,8 +121,7 @@ def open_cloud(
         # Never a simulated node instead: it would join somebody's cluster unasked.
         raise CloudError(f"this build has no {kind.value} cloud side", wanted="--vnode-cloud emulator")
     name = f"simulated-{version}"
-    # Two worlds of one run are two networks: each needs a name of its own, of eight characters at most.
-    network_id = f"{run.id[:5]}{version.replace('.', '')[-3:]}"
+    network_id = network_name(run.id, version)
     config = run.scratch / f"{name}.json"
     config.write_text(
         json.dumps(
@@ -143,7 +142,7 @@ def open_cloud(
     )
     network = run.journal.intend(
         "network",
-        f"{BRIDGE_PREFIX}{network_id}",
+        bridge_of(network_id).name,
         {"action": "remove-network", "run": network_id},
         where="local",
     )

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from vnode_suite.cleanup.journal import Journal
+from vnode_suite.cleanup.journal import Entry, Journal
+from vnode_suite.cleanup.undo import process_undo
 from vnode_suite.clusters.local.assets import obtain_binaries
 from vnode_suite.connection.cell import CellRun
 from vnode_suite.connection.conditions import conditions
@@ -56,6 +57,7 @@ class Run:
     defects: Defects = field(init=False)
     deadlines: Deadlines = field(init=False)
     versions: Versions = field(init=False)
+    _ending: Entry = field(init=False)
     _worlds: dict[str, World] = field(init=False, default_factory=dict)
     _guard: threading.RLock = field(init=False, default_factory=threading.RLock)
 
@@ -75,6 +77,8 @@ class Run:
         self.journal = Journal.open(self.id, shard=self.shard, scratch=self.scratch)
         self.supervisor = Supervisor(log=self.scratch / "supervisor.log")
         self.supervisor.at_end(["rm", "-rf", str(self.scratch)])
+        undo = process_undo(self.supervisor.pid, ends_by_itself=True)
+        self._ending = self.journal.intend("process", "supervisor", undo, where="local")
         return self
 
     def __exit__(
@@ -132,6 +136,7 @@ class Run:
             with contextlib.suppress(Exception):
                 self.leave(version, hurriedly=hurriedly)
         self.supervisor.close()
+        self._ending.undone()
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.journal.close()
 

@@ -68,6 +68,9 @@ class VersionFacts:
     ready_path: str
     #: kube-apiserver has --insecure-port, which is to be set to 0 (below 1.20 it listens on 8080 otherwise).
     insecure_port_flag: bool
+    #: kube-apiserver shares its room out by priority and fairness, unless it is switched off: the limits of requests in
+    #: flight mean nothing then.
+    priority_and_fairness: bool
     #: kube-controller-manager and kube-scheduler have --port, which is to be set to 0 (else they open 10252
     #: and 10251).
     component_port_flag: bool

@@ -36,6 +36,10 @@ class Facts:
     server_addresses: tuple[str, ...] = ()
     #: Whether the kubeconfig that was handed over carries no CA data; None: not known.
     ca_data_empty: bool | None = None
+    #: From when to when the server's certificate is valid, as it was shown here; None: not known.
+    certificate_dates: tuple[datetime, datetime] | None = None
+    #: Whether the certificate that the VNode was issued is of an authority that the API server does not trust.
+    issued_by_a_stranger: bool | None = None
 
 
 def read_time(text: str) -> datetime | None:

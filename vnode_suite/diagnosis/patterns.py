@@ -64,7 +64,7 @@ _FIELDS: Mapping[str, str] = {
     "scope": '(?>at the cluster scope|in the namespace "[^"]{1,253}+")',
 }
 _CAPTURED = frozenset(
-    {"server", "address", "host", "time", "anyone", "vnode-user", "verb", "resource", "scope"}
+    {"server", "address", "host", "time", "anyone", "vnode-user", "verb", "resource", "group", "scope"}
 )
 _FIELD = re.compile(r"<([a-z-]+)>")
 # A code stands alone or before its message, as the SDK's errors and the service's events have it.

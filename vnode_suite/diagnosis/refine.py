@@ -15,7 +15,8 @@ from vnode_suite.model import Text
 #: wrong. PRE-03 warns at 60 s; here the delay of the event's way is added.
 SKEW = timedelta(seconds=120)
 
-_DIALLED = ("api-server-unreachable", "connection-refused", "no-route", "connection-reset")
+#: Causes that are about the address that was dialled.
+DIALLED = ("api-server-unreachable", "connection-refused", "no-route", "connection-reset")
 _CERTIFICATE_TIMES = ("x509-expired", "x509-not-yet-valid")
 
 
@@ -27,7 +28,7 @@ def refined(finding: Finding, facts: Facts) -> tuple[Finding, ...]:
 def _wrong_address(finding: Finding, facts: Facts) -> Iterator[Finding]:
     """A name was dialled at an address that is not the API server's: the network's answer is not about it."""
     server, dialled = _host(finding.fields.get("server", "")), _host(finding.fields.get("address", ""))
-    if finding.cause.name not in _DIALLED or not facts.server_addresses or not dialled:
+    if finding.cause.name not in DIALLED or not facts.server_addresses or not dialled:
         return
     if not _is_address(server) and _is_address(dialled) and dialled not in facts.server_addresses:
         right = ", ".join(facts.server_addresses)
@@ -67,6 +68,35 @@ def _wrong_clock(finding: Finding, _: Facts) -> Iterator[Finding]:
         )
 
 
+def _right_dates(finding: Finding, facts: Facts) -> Iterator[Finding]:
+    """The certificate was valid at the event's own time: it was judged by a clock that is wrong."""
+    seen = finding.event.seen
+    if finding.cause.name not in _CERTIFICATE_TIMES or facts.certificate_dates is None or not seen:
+        return
+    begins, ends = facts.certificate_dates
+    if all(begins <= time <= ends for time in seen):
+        yield finding.instead(
+            load_causes().cause("clock-skew"),
+            Text(
+                f"the server's certificate was valid when the event was seen (from {begins:%F %T} UTC to {ends:%F %T}"
+                " UTC): the VNode judged it by another clock",
+                f"事件发生时服务器证书有效（UTC {begins:%F %T} 至 {ends:%F %T}）：VNode 判断所用的时钟不同",
+            ),
+        )
+
+
+def _strangers_certificate(finding: Finding, facts: Facts) -> Iterator[Finding]:
+    """A certificate of the wrong authority is refused as any other wrong credential is."""
+    if finding.cause.name == "unauthorized" and facts.issued_by_a_stranger:
+        yield finding.instead(
+            load_causes().cause("csr-failed"),
+            Text(
+                "the certificate in the VNode's request is not of the authority that the API server trusts",
+                "VNode 的证书请求所得证书并非由 API Server 信任的 CA 签发",
+            ),
+        )
+
+
 def _either(finding: Finding, _: Facts) -> Iterator[Finding]:
     """Older Go says "expired or not yet valid" without the times: the rarer one is named as well."""
     if finding.cause.name == "x509-expired" and "time" not in finding.fields:
@@ -83,6 +113,8 @@ _READINGS: tuple[Callable[[Finding, Facts], Iterator[Finding]], ...] = (
     _wrong_address,
     _empty_ca,
     _wrong_clock,
+    _right_dates,
+    _strangers_certificate,
     _either,
 )
 

@@ -51,6 +51,12 @@ class ControlPlaneSettings:
     serving_names: Sequence[str] | None = None
     #: When the serving certificate holds; None for now.
     serving_validity: Validity | None = None
+    #: Where the API server has a network of its own: the command that enters it, put before the program, and the port
+    #: that it listens on there. Empty and 0 for this machine's network and a port that nobody has.
+    api_server_entry: Sequence[str] = ()
+    api_server_port: int = 0
+    #: Address of this machine that etcd listens on: one that the API server's network reaches.
+    etcd_address: str = LOOPBACK
     #: Flags added to a component's own, by component.
     extra_arguments: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -77,6 +83,7 @@ class ControlPlaneLayout:
     api_server_port: int
     controller_manager_port: int
     scheduler_port: int
+    etcd_address: str = LOOPBACK
 
     @property
     def pki(self) -> Path:
@@ -102,7 +109,7 @@ class ControlPlaneLayout:
     @property
     def etcd_url(self) -> str:
         """Where etcd serves clients."""
-        return f"https://{LOOPBACK}:{self.etcd_port}"
+        return f"https://{self.etcd_address}:{self.etcd_port}"
 
 
 def etcd_arguments(layout: ControlPlaneLayout) -> list[str]:

@@ -56,6 +56,21 @@ class CertificateAuthority:
             .sign(self._key, hashes.SHA256())
         )
 
+    @classmethod
+    def of(cls, pair: KeyPair) -> Self:
+        """The authority whose certificate and key these are: what it issues, it might have issued before.
+
+        :raises ValueError: it is no EC key, or not PEM.
+        """
+        authority = cls.__new__(cls)
+        key = serialization.load_pem_private_key(pair.key_pem.encode(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ValueError("authorities of this suite have EC keys")
+        authority._key = key
+        authority._certificate = x509.load_pem_x509_certificate(pair.certificate_pem.encode())
+        authority._name = authority._certificate.subject
+        return authority
+
     @property
     def pair(self) -> KeyPair:
         """The authority's own certificate and key: kube-controller-manager signs with it."""

@@ -66,6 +66,8 @@ class LocalCluster:
     #: Where each program came from, by component.
     provenance: Mapping[str, Any]
     settings: ControlPlaneSettings
+    facts: VersionFacts
+    binaries: ControlPlaneBinaries
     layout: ControlPlaneLayout
     processes: Mapping[str, OwnedProcess]
     _supervisor: Supervisor = field(repr=False)
@@ -77,6 +79,11 @@ class LocalCluster:
         return {
             name: pss_bytes(process.pid) for name, process in self.processes.items() if not process.exited
         }
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """Who owns its processes."""
+        return self._supervisor
 
     @property
     def logs(self) -> dict[str, Path]:
@@ -165,7 +172,12 @@ class _Start:
         claim = self.ports.claim
         loopback = arguments.LOOPBACK
         self.layout = ControlPlaneLayout(
-            folder.resolve(), claim(loopback), claim(settings.address), claim(loopback), claim(loopback)
+            folder.resolve(),
+            claim(settings.etcd_address),
+            settings.api_server_port or claim(settings.address),
+            claim(loopback),
+            claim(loopback),
+            settings.etcd_address,
         )
 
     def run(self) -> LocalCluster:
@@ -177,11 +189,12 @@ class _Start:
         material = pki.write(self.layout, self.settings)
         self._mark("certificates")
         self.tell("etcd and kube-apiserver")
-        self._launch(ETCD, self.binaries.etcd.path, arguments.etcd_arguments(self.layout), cwd="etcd-socket")
+        self._launch(ETCD, self.binaries.etcd.path, *arguments.etcd_arguments(self.layout), cwd="etcd-socket")
         self._launch(
             API_SERVER,
+            *self.settings.api_server_entry,
             self.binaries.api_server.path,
-            arguments.api_server_arguments(self.layout, self.settings, self.facts),
+            *arguments.api_server_arguments(self.layout, self.settings, self.facts),
         )
         api = self._endpoint(self.settings.address, self.layout.api_server_port, material.ca_pem, "admin")
         self._await_health(API_SERVER, api, "/version", "answers")
@@ -207,6 +220,8 @@ class _Start:
             timings=dict(self.timings),
             provenance=self.binaries.provenance,
             settings=self.settings,
+            facts=self.facts,
+            binaries=self.binaries,
             layout=self.layout,
             processes=dict(self.processes),
             _supervisor=self.supervisor,
@@ -228,16 +243,16 @@ class _Start:
 
     def _launch_controllers(self) -> None:
         manager = arguments.controller_manager_arguments(self.layout, self.settings, self.facts)
-        self._launch(CONTROLLER_MANAGER, self.binaries.controller_manager.path, manager)
+        self._launch(CONTROLLER_MANAGER, self.binaries.controller_manager.path, *manager)
         scheduler = arguments.scheduler_arguments(self.layout, self.settings, self.facts)
-        self._launch(SCHEDULER, self.binaries.scheduler.path, scheduler)
+        self._launch(SCHEDULER, self.binaries.scheduler.path, *scheduler)
 
-    def _launch(self, component: str, program: Path, argv: Sequence[str], cwd: str | None = None) -> None:
+    def _launch(self, component: str, *argv: str | Path, cwd: str | None = None) -> None:
         self.processes[component] = self.supervisor.start(
             f"{self.name}/{component}",
-            [program, *argv],
+            argv,
             log=self.layout.log(component),
-            env=_environment(),
+            env=environment(),
             cwd=self.layout.folder / cwd if cwd else self.layout.folder,
             grace_seconds=0,
         )
@@ -321,7 +336,7 @@ def _all_or_first_error(waits: Sequence[Future[None]], given_up: threading.Event
         raise
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Nothing of ours that a component might heed: no proxies, no KUBECONFIG, no Go settings."""
     return {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent"}
 

@@ -63,7 +63,7 @@ def write(layout: ControlPlaneLayout, settings: ControlPlaneSettings) -> Materia
         "kubelet-client": cluster.client("kube-apiserver-kubelet-client", [ADMIN_GROUP]),
         "service-account": new_signing_key(),
         # etcd's own gateway is a client of etcd with the serving certificate, so that serves as both.
-        "etcd": etcd.serving_and_client("etcd", ["localhost", LOOPBACK]),
+        "etcd": etcd.serving_and_client("etcd", ["localhost", LOOPBACK, settings.etcd_address]),
         "etcd-client": etcd.client(API_SERVER),
     }
     users = {
@@ -80,6 +80,20 @@ def write(layout: ControlPlaneLayout, settings: ControlPlaneSettings) -> Materia
     for name, pair in users.items():
         _write_private(layout.kubeconfig(name), kubeconfig(server_url, ca_pem, name, pair))
     return Material(server_url, ca_pem, kubeconfig(server_url, ca_pem, "admin", users["admin"]))
+
+
+def authority(layout: ControlPlaneLayout) -> CertificateAuthority:
+    """The cluster's authority of a control plane that was put up before."""
+    certificate, key = layout.certificate("ca"), layout.key("ca")
+    return CertificateAuthority.of(
+        KeyPair(certificate.read_text(encoding="ascii"), key.read_text(encoding="ascii"))
+    )
+
+
+def add_pair(layout: ControlPlaneLayout, name: str, pair: KeyPair) -> None:
+    """Write one more certificate and key beside the others; they are removed with them."""
+    _write_private(layout.certificate(name), pair.certificate_pem)
+    _write_private(layout.key(name), pair.key_pem)
 
 
 def kubeconfig(server_url: str, ca_pem: str, user: str, pair: KeyPair) -> str:
