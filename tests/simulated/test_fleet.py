@@ -18,9 +18,11 @@ from pathlib import Path
 import pytest
 
 from tests.simulated.vnode.rig import FleetRig, fleet_rig, kubeconfig_text
+from vnode_suite.core.modules import command, environment
 from vnode_suite.core.polling import poll
 from vnode_suite.simulated.fleet import FleetRefused
 from vnode_suite.simulated.vnode.certificates import load_pair, self_signed
+from vnode_suite.simulated.vnode.defects import API_DELAY
 from vnode_suite.simulated.vpc.bridge import bridge_name, list_runs, remove_run
 
 API_NAME = "api.vnode-suite.test"
@@ -254,3 +256,65 @@ def wait_until_gone(processes: list[int]) -> None:
     poll(
         lambda: not any(alive(pid) for pid in processes) or None, what="processes to end", deadline_seconds=5
     )
+
+
+@pytest.mark.netns
+def test_what_is_slow_is_late_by_as_much_as_it_says() -> None:
+    """A TLS handshake through the relay takes two exchanges more than one without it, each way late."""
+    with fleet_rig(network="namespaces") as rig, tls_server(rig.network.host_address) as (port, _):
+        direct = rig.probe(rig.network.host_address, port, tls=True)
+        slow = rig.probe(rig.network.host_address, port, "api-server-slow", tls=True)
+    assert direct["error"] == slow["error"] == ""
+    assert slow["peer_certificates"] == direct["peer_certificates"]
+    assert slow["seconds"] - direct["seconds"] >= 2 * API_DELAY
+
+
+#: Prints the IPv4 addresses of the network that it runs in.
+_ADDRESSES = """
+from pyroute2 import IPRoute
+with IPRoute() as ip:
+    for address in ip.get_addr(family=2):
+        print(address.get_attr("IFA_ADDRESS"))
+"""
+
+
+@pytest.mark.netns
+def test_a_machine_of_the_vpc_can_be_entered() -> None:
+    """A process that enters it has its address, and the runner's network no longer."""
+    with fleet_rig(network="namespaces") as rig:
+        pid, address = rig.thread.run(rig.fleet.add_host())
+        argv = command("vnode_suite.simulated.vpc", "enter", str(pid), sys.executable, "-c", _ADDRESSES)
+        seen = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    assert seen == ["127.0.0.1", address]
+
+
+def test_without_namespaces_there_is_no_machine_of_its_own() -> None:
+    """The fallback says why, and what else can be done."""
+    with fleet_rig(network="loopback") as rig, pytest.raises(FleetRefused, match="needs a namespace"):
+        rig.thread.run(rig.fleet.add_host())
+
+
+_USER_NAMESPACE = """
+import json, sys
+from tests.simulated.vnode.rig import fleet_rig, kubeconfig_text
+with fleet_rig(network="namespaces") as rig:
+    host = rig.network.host_address
+    text = kubeconfig_text(f"https://{host}:6443", token="t")
+    with rig.vnode(text) as refused, rig.vnode(text, "no-route") as unreachable:
+        print(json.dumps([rig.network.kind, refused.reports.message(), unreachable.reports.message()]))
+"""
+
+
+def test_a_user_namespace_is_as_good_as_root() -> None:
+    """`unshare -Urn` gives network, routes and packet rules to somebody without rights."""
+    if subprocess.run(["unshare", "-Urn", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine allows no user namespaces")
+    argv = ["unshare", "-Urn", sys.executable, "-c", _USER_NAMESPACE]
+    done = subprocess.run(
+        argv, cwd=Path(__file__).parents[2], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    kind, refused, unreachable = json.loads(done.stdout)
+    assert kind == "namespaces"
+    assert refused.endswith("connect: connection refused")
+    assert unreachable.endswith("connect: no route to host")

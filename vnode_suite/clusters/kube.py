@@ -116,6 +116,20 @@ class KubeClient:
         return cls._from_document(_minimal_kubeconfig(server, ca_pem, {}), None, False)
 
     @classmethod
+    def of_server(
+        cls, server: str, document: Json, context: str | None, *, environment_proxy: bool = False
+    ) -> KubeClient:
+        """A client with the credential and authority of a kubeconfig that asks another server than it names."""
+        document = copy.deepcopy(document)
+        chosen = check_context(document, context)
+        named = {entry["name"]: entry for entry in document.get("contexts") or []}
+        wanted = named[chosen]["context"]["cluster"]
+        for entry in document.get("clusters") or []:
+            if entry.get("name") == wanted:
+                entry["cluster"]["server"] = server
+        return cls._from_document(document, chosen, environment_proxy)
+
+    @classmethod
     def _from_document(cls, document: Json, context: str | None, environment_proxy: bool) -> KubeClient:
         from kubernetes import client, config
 

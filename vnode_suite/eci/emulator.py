@@ -107,6 +107,11 @@ class EmulatorAdmin:
         """Let the VPC's DNS know a name, or forget it."""
         self._call("POST", "/dns-records", {"name": name, "address": address})
 
+    def add_host(self) -> tuple[int, str]:
+        """A machine in the VPC that is no VNode: the process whose network it is, and its address."""
+        made = self._call("POST", "/hosts", {})
+        return int(made["pid"]), str(made["address"])
+
     def behaviours(self) -> dict[str, Any]:
         """``{"codes": [...], "behaviours": [...]}``, each row with ``basis`` confirmed or inferred."""
         return self._call("GET", "/behaviours")

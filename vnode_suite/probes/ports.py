@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from vnode_suite.checks.port import Answer
 from vnode_suite.clusters.kube import KubeClient, KubeError, KubeUnreachable
+from vnode_suite.clusters.members import Members
 from vnode_suite.model import Evidence, Observation, Source
 
 #: What the API server's dialler says, in Go's words, and what that means.
@@ -59,22 +60,32 @@ def slug_of(words: str) -> str:
 
 
 def port_answer(
-    kube: KubeClient, node: str, port: int, *, timeout_seconds: float, pod: tuple[str, str] | None = None
+    servers: Members, node: str, port: int, *, timeout_seconds: float, pod: tuple[str, str] | None = None
 ) -> Observation[Answer]:
-    """Every way to *port*, tried side by side.
+    """Every way to *port* from every API server, tried side by side: a dial that is dropped takes half a minute.
 
     :param pod: namespace and name of a Pod that runs on the node, for its logs (10250).
     """
-    with ThreadPoolExecutor(2) as pool:
-        tried = {"node proxy": pool.submit(node_proxy, kube, node, port, timeout_seconds=timeout_seconds)}
-        if pod is not None:
-            tried["logs of a Pod"] = pool.submit(pod_logs, kube, *pod, timeout_seconds=timeout_seconds)
+    several = len(servers.asked) > 1 or bool(servers.unasked)
+    with ThreadPoolExecutor(2 * len(servers.asked)) as pool:
+        tried = {}
+        for place, kube in servers.asked.items():
+            proxied = pool.submit(node_proxy, kube, node, port, timeout_seconds=timeout_seconds)
+            tried[f"node proxy{f' of {place}' if several else ''}"] = proxied
+            if pod is not None:
+                logs = pool.submit(pod_logs, kube, *pod, timeout_seconds=timeout_seconds)
+                tried[f"logs of a Pod{f' from {place}' if several else ''}"] = logs
         answers = {way: future.result() for way, future in tried.items()}
     detail = next((said for slug, said in answers.values() if slug), "")
+    unasked = tuple(
+        Evidence(f"{place} cannot be reached from here", "what it sees of the VNode was not looked at")
+        for place in servers.unasked
+    )
     return Observation(
         Answer(port, tuple((way, slug) for way, (slug, _) in answers.items()), detail[:300]),
         Source.NETWORK,
-        evidence=tuple(
-            Evidence(f"{way} to {node}:{port}", said[:2000]) for way, (_, said) in answers.items()
+        evidence=(
+            *(Evidence(f"{way} to {node}:{port}", said[:2000]) for way, (_, said) in answers.items()),
+            *unasked,
         ),
     )

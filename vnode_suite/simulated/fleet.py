@@ -22,6 +22,7 @@ from vnode_suite.simulated.vpc.addresses import (
     AddressPool,
     dns_address,
     host_address,
+    hosts_network,
     outside_network,
     vswitch_networks,
 )
@@ -104,9 +105,12 @@ class ProcessFleet:
             name: AddressPool(cidr) for name, cidr in zip(ids, vswitch_networks(vpc, len(ids)), strict=True)
         }
         self._outside = AddressPool(outside_network(vpc))
+        self._hosts = AddressPool(hosts_network(vpc))
         self._names = Names(dns_address(vpc), records)
         self._vnodes: dict[str, _VNode] = {}
         self._probes = 0
+        #: Machines that are no VNodes, by name, with the socket by which each lives.
+        self._host_ends: dict[str, asyncio.StreamWriter] = {}
 
     async def open(self) -> None:
         """Start the name server."""
@@ -177,6 +181,22 @@ class ProcessFleet:
             raise FleetRefused(f"the probe to {order.host}:{order.port} ended without an answer")
         return dict(json.loads(line)["answer"])
 
+    async def add_host(self) -> tuple[int, str]:
+        """A machine in the VPC that is no VNode: the process whose network it is, and its address.
+
+        Raises `FleetRefused` where there are no namespaces: on loopback every process is on this machine's network.
+        """
+        if self._nursery.network["network"] != "namespaces":
+            raise FleetRefused(f"a machine of its own needs a namespace: {self._nursery.network['reason']}")
+        name = f"host-{len(self._host_ends) + 1}"
+        member, address = await self._fork("host", name, self._hosts, frozenset())
+        reader, writer = await asyncio.open_connection(sock=member.end, limit=_LONGEST_LINE)
+        self._host_ends[name] = writer
+        writer.write(b"{}\n")
+        if not await reader.readline():
+            raise FleetRefused(f"{name} ended before it was there")
+        return member.pid, str(address)
+
     async def set_dns_record(self, name: str, address: str | None) -> None:
         """Let the VPC's DNS know a name, or forget it (None)."""
         await self._names.set_record(name, address)
@@ -191,6 +211,8 @@ class ProcessFleet:
             vnode.report = lambda report: None
         await self._nursery.close()
         self._names.close()
+        for writer in self._host_ends.values():
+            writer.close()
         watches = [vnode.watch for vnode in self._vnodes.values() if vnode.watch is not None]
         await asyncio.gather(*watches)
 

@@ -1,8 +1,9 @@
-"""PORT: the VNode's ports through the API server's own eyes."""
+"""PORT: the VNode's ports through the eyes of every API server."""
 
 from __future__ import annotations
 
 from vnode_suite.checks.port import Answer
+from vnode_suite.clusters.members import api_servers
 from vnode_suite.connection.observing.pre import needs_a_way_back
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
@@ -15,13 +16,14 @@ def of_10250(subject: Subject) -> Observation[Answer]:
     node = subject.node().name
     needs_a_way_back(subject)
     pod = subject.outcome(subject.pod) if subject.sound is None else None
-    return port_answer(
-        subject.world.kube,
-        node,
-        10250,
-        timeout_seconds=subject.cell.seconds("port-answer"),
-        pod=("default", pod.product.name) if pod is not None and pod.product else None,
-    )
+    with api_servers(subject.world.cluster) as servers:
+        return port_answer(
+            servers,
+            node,
+            10250,
+            timeout_seconds=subject.cell.seconds("port-answer"),
+            pod=("default", pod.product.name) if pod is not None and pod.product else None,
+        )
 
 
 def of_10255(subject: Subject) -> Observation[Answer]:
@@ -34,9 +36,9 @@ def of_10255(subject: Subject) -> Observation[Answer]:
         )
         raise StepNotReached(Unreached("vpc", "no-namespaces", detail))
     needs_a_way_back(subject)
-    return port_answer(
-        subject.world.kube, subject.node().name, 10255, timeout_seconds=subject.cell.seconds("port-answer")
-    )
+    node = subject.node().name
+    with api_servers(subject.world.cluster) as servers:
+        return port_answer(servers, node, 10255, timeout_seconds=subject.cell.seconds("port-answer"))
 
 
 def streams(subject: Subject) -> Observation[Answer]:

@@ -41,6 +41,7 @@ class Admin:
         app.router.add_delete("/faults", self.clear_faults)
         app.router.add_post("/probe", self.probe)
         app.router.add_post("/dns-records", self.set_dns_record)
+        app.router.add_post("/hosts", self.add_host)
         app.router.add_post("/purge", self.purge)
         app.router.add_post("/virtual-nodes", self.follow)
         app.router.add_post("/security-group-rules", self.set_rules)
@@ -144,6 +145,18 @@ class Admin:
             return web.json_response({"error": "there is no simulator, and so no DNS"}, status=409)
         await setter(body["name"], body.get("address"))
         return web.json_response({"name": body["name"], "address": body.get("address")})
+
+    async def add_host(self, _: web.Request) -> web.Response:
+        """A machine in the VPC that is no VNode: ``{"pid", "address"}``, the process whose network it is."""
+        adder = getattr(self._service.fleet, "add_host", None)
+        if adder is None:
+            return web.json_response({"error": "there is no simulator, and so no VPC"}, status=409)
+        try:
+            pid, address = await adder()
+        except Exception as error:
+            # The fleet's own refusals, as of a probe.
+            return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=409)
+        return web.json_response({"pid": pid, "address": address})
 
     async def purge(self, request: web.Request) -> web.Response:
         """Really remove a VNode or an instance that a defect kept: ``{"id": ...}``, or all of them:

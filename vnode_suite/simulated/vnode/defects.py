@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from vnode_suite.simulated.vpc.rules import PacketRule
+from vnode_suite.simulated.vpc.rules import Delay, PacketRule
 
 #: What a defect needs of the machine: nothing, packet rules, or the VPC's name server.
 Needs = Literal["nothing", "packets", "names"]
@@ -25,7 +25,10 @@ FLEET_DEFECTS: Mapping[str, Needs] = MappingProxyType(
         "port-10255-closed": "nothing",
         "port-10250-dropped": "packets",
         "port-10255-dropped": "packets",
+        "port-10250-closed-to-api-server": "packets",
+        "port-10255-closed-to-api-server": "packets",
         "api-server-unreachable": "packets",
+        "api-server-slow": "packets",
         "api-server-refused": "packets",
         "no-route": "packets",
         "return-path-dropped": "packets",
@@ -52,15 +55,25 @@ OTHER_NODE_NAME = "vnode1"
 #: The value that ``wrong-type-label`` puts in the place of ``virtual-kubelet``.
 OTHER_TYPE_LABEL = "ecs-instance"
 
+#: How late each piece of data between a VNode and a slow API server is, each way, in seconds: several exchanges of one
+#: request must fit into the scaled time-out of 2 s, and be far from instant.
+API_DELAY = 0.25
+
 _SWALLOWED_PORTS = {"port-10250-dropped": 10250, "port-10255-dropped": 10255}
+_CLOSED_TO_API_SERVER = {"port-10250-closed-to-api-server": 10250, "port-10255-closed-to-api-server": 10255}
 
 
-def packet_rules(defects: Iterable[str], api_port: int) -> tuple[PacketRule, ...]:
-    """The packet rules of a member with these defects, for an API server on TCP ``api_port``."""
+def packet_rules(defects: Iterable[str], api_port: int, api_address: str = "") -> tuple[PacketRule, ...]:
+    """The packet rules of a member with these defects, for an API server on TCP ``api_port``.
+
+    ``api_address`` is its IPv4 address, where the kubeconfig gives one.
+    """
     rules: list[PacketRule] = []
     for defect in sorted(defects):
         if defect in _SWALLOWED_PORTS:
             rules.append(PacketRule("in", "drop", _SWALLOWED_PORTS[defect]))
+        elif defect in _CLOSED_TO_API_SERVER:
+            rules.append(PacketRule("in", "drop", _CLOSED_TO_API_SERVER[defect], source=api_address))
         elif defect == "api-server-unreachable":
             rules.append(PacketRule("out", "drop", api_port))
         elif defect == "api-server-refused":
@@ -72,6 +85,11 @@ def packet_rules(defects: Iterable[str], api_port: int) -> tuple[PacketRule, ...
             # cluster's side opens is dropped.
             rules.append(PacketRule("in", "drop", opening_only=True))
     return tuple(rules)
+
+
+def delays(defects: Iterable[str], api_port: int) -> tuple[Delay, ...]:
+    """What comes late for a member with these defects."""
+    return (Delay(api_port, API_DELAY),) if "api-server-slow" in defects else ()
 
 
 def clock_offset(defects: Iterable[str]) -> float:

@@ -1,26 +1,32 @@
-"""What runs in a forked process: one member of the VPC, which is a VNode, a probe or the name server."""
+"""What runs in a forked process: one member of the VPC: a VNode, a probe, the name server or a host.
+
+A host is a namespace for others: whoever enters it (an API server) is at its address.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any, Literal
 
 from vnode_suite.simulated.interface import VNodeOrder
 from vnode_suite.simulated.vnode.api import Dialling
 from vnode_suite.simulated.vnode.channel import Channel, probe_order, read_line, vnode_order
-from vnode_suite.simulated.vnode.defects import packet_rules
+from vnode_suite.simulated.vnode.defects import delays, packet_rules
 from vnode_suite.simulated.vnode.kubeconfig import KubeconfigRefused, parse_kubeconfig
 from vnode_suite.simulated.vnode.probe import look
 from vnode_suite.simulated.vnode.vnode import VNode
+from vnode_suite.simulated.vpc.delay import DelayingRelay
 from vnode_suite.simulated.vpc.dns import NameServer, StubResolver, Zone
 from vnode_suite.simulated.vpc.namespace import Place, configure_interface
 from vnode_suite.simulated.vpc.rules import PacketRule, apply_rules
 
-MemberKind = Literal["vnode", "probe", "names"]
+MemberKind = Literal["vnode", "probe", "names", "host"]
 
 _DNS_PORT = 53
 #: The API server's port when a kubeconfig that cannot be read leaves it open; no packet will be sent to it.
@@ -49,15 +55,23 @@ def serve(post: Post, end: socket.socket) -> None:
 
 
 def _rules(post: Post, message: Mapping[str, Any]) -> tuple[PacketRule, ...]:
-    defects = message.get("defects", ())
+    address, port = _api_server(post, message)
+    return packet_rules(message.get("defects", ()), port, address)
+
+
+def _api_server(post: Post, message: Mapping[str, Any]) -> tuple[str, int]:
+    """Address (empty if it goes by a name) and port of the server that the member is to reach."""
+    host, port = "", _USUAL_API_PORT
     if post.kind == "probe":
-        return packet_rules(defects, message["port"])
-    if post.kind == "vnode":
-        try:
-            return packet_rules(defects, parse_kubeconfig(message["kubeconfig"]).port)
-        except KubeconfigRefused:
-            return packet_rules(defects, _USUAL_API_PORT)
-    return ()
+        host, port = str(message["host"]), int(message["port"])
+    elif post.kind == "vnode":
+        with contextlib.suppress(KubeconfigRefused):
+            access = parse_kubeconfig(message["kubeconfig"])
+            host, port = access.host, access.port
+    try:
+        return str(IPv4Address(host)), port
+    except ValueError:
+        return "", port
 
 
 async def _serve(post: Post, end: socket.socket, message: Mapping[str, Any]) -> None:
@@ -65,6 +79,13 @@ async def _serve(post: Post, end: socket.socket, message: Mapping[str, Any]) -> 
         await _serve_names(post, end, message)
         return
     channel = await Channel.open(end)
+    if post.kind == "host":
+        channel.say("ready")
+        await channel.listen()
+        return
+    late = delays(message.get("defects", ()), _api_server(post, message)[1])
+    if post.namespaced and late:
+        await DelayingRelay(late).open()
     source = "" if post.namespaced else post.place.address
     dialling = Dialling(StubResolver(post.dns_server, post.dns_port, source or post.place.address), source)
     if post.kind == "probe":

@@ -40,6 +40,12 @@ _LOOPBACK_LIMITS = (
 )
 
 
+#: Where root is not to be had, a user namespace has all that is needed, in a network that only the run's processes see.
+_SECOND_WAY = (
+    "as another user, start the whole command under `unshare -Urn`, where user namespaces are allowed"
+)
+
+
 @dataclass(slots=True)
 class Child:
     """One forked member."""
@@ -217,7 +223,7 @@ def _network(run_id: str, wanted: str, stack: contextlib.ExitStack) -> tuple[Bri
         except NetworkRefused as refused:
             if wanted == "namespaces":
                 raise
-            reason = str(refused)
+            reason = f"{refused}; {_SECOND_WAY}"
     vpc = _loopback_network(run_id, stack)
     return None, {
         "network": "loopback",

@@ -65,6 +65,11 @@ def outside_network(vpc: IPv4Network) -> IPv4Network:
     return list(vpc.subnets(new_prefix=24))[-1]
 
 
+def hosts_network(vpc: IPv4Network) -> IPv4Network:
+    """A /24 of the VPC for machines that are no VNodes, such as those of a control plane."""
+    return list(vpc.subnets(new_prefix=24))[-2]
+
+
 def mac_address(address: IPv4Address) -> str:
     """A MAC that depends on the address alone: no neighbour's entry is stale when an address is reused."""
     return ":".join(f"{byte:02x}" for byte in (0x02, 0x56, *address.packed))

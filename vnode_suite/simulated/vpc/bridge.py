@@ -22,7 +22,10 @@ from vnode_suite.simulated.vpc.namespace import INTERFACE
 #: Written on each interface as its alias: how a run's interfaces are known as ours, whatever they are called.
 _ALIAS = "vnode-suite run "
 _PREFIX = "vs"
-_LOCK = "vnode-suite-vpc.lock"
+#: One a user: another's file could not be opened.
+_LOCK = f"vnode-suite-vpc-{os.getuid()}.lock"
+#: Loopback is the first interface of every network namespace.
+_LOOPBACK_INDEX = 1
 #: ``struct ifreq`` leaves 15 bytes for a name; ``vs`` + run id + ``-`` + four digits must fit.
 _LONGEST_RUN_ID = 8
 
@@ -49,6 +52,8 @@ class Bridge:
     def __enter__(self) -> Self:
         with IPRoute() as ip, _one_run_at_a_time():
             try:
+                # In a user namespace of a run's own (unshare -Urn) even loopback is down.
+                ip.link("set", index=_LOOPBACK_INDEX, state="up")
                 ip.link("add", ifname=self.name, kind="bridge")
             except NetlinkError as error:
                 raise NetworkRefused(f"no bridge {self.name} can be made: {error}") from error

@@ -11,6 +11,7 @@ import os
 import signal
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 from pyroute2 import IPRoute
 
@@ -55,6 +56,16 @@ def leave_for_own_namespace() -> None:
     """Move this process into a new, empty network namespace. Raises `NetworkRefused` if not allowed to."""
     if _libc.unshare(_CLONE_NEWNET) != 0:
         raise NetworkRefused(f"no network namespace can be made: {os.strerror(ctypes.get_errno())}")
+
+
+def enter(pid: int) -> None:
+    """Move this process into the network namespace of process ``pid``. Raises `NetworkRefused` if not allowed to."""
+    try:
+        with Path(f"/proc/{pid}/ns/net").open("rb") as namespace:
+            if _libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    except OSError as error:
+        raise NetworkRefused(f"the network of process {pid} cannot be entered: {error}") from error
 
 
 def configure_interface(place: Place) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any, Literal
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -21,7 +22,12 @@ Action = Literal["drop", "reset", "host-unreachable"]
 
 # include/uapi/linux/netfilter/nf_tables.h
 _META_L4PROTO = 16
-_PAYLOAD_TRANSPORT = 2
+_META_MARK = 3
+_PAYLOAD_NETWORK, _PAYLOAD_TRANSPORT = 1, 2
+#: Of the source address in an IPv4 header (RFC 791).
+_SOURCE_OFFSET = 12
+#: Where NAT is done at its usual place among the hooks (NF_IP_PRI_NAT_DST).
+_NAT_PRIORITY = -100
 _REJECT_ICMP, _REJECT_TCP_RESET = 0, 1
 _ICMP_HOST_UNREACHABLE = 1
 _DROP, _ACCEPT = 0, 1
@@ -42,6 +48,16 @@ class PacketRule:
     port: int | None = None
     #: Only packets that open a connection, as a stateful firewall judges.
     opening_only: bool = False
+    #: Only packets from this IPv4 address; empty for anybody's.
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """TCP connections to this port, made by the member or to it, are late by *seconds* each way."""
+
+    port: int
+    seconds: float
 
 
 def apply_rules(rules: Iterable[PacketRule]) -> None:
@@ -65,12 +81,62 @@ def apply_rules(rules: Iterable[PacketRule]) -> None:
         raise NetworkRefused(f"the kernel takes no packet rules (nftables): {error}") from error
 
 
+def turn_over(delays: Iterable[Delay], relay_port: int, mark: int) -> None:
+    """Let connections to the delayed ports end at *relay_port* of this namespace, unless they carry *mark*.
+
+    :raises NetworkRefused: the kernel has no NAT for nftables.
+    """
+    delays = tuple(delays)
+    if not delays:
+        return
+    table = f"{_TABLE}_delay"
+    try:
+        nft = NFTables(nfgen_family=2)
+        try:
+            nft.table("add", name=table)
+            for hook in ("prerouting", "output"):
+                nft.chain(
+                    "add",
+                    table=table,
+                    name=hook,
+                    hook=hook,
+                    type="nat",
+                    priority=_NAT_PRIORITY,
+                    policy=_ACCEPT,
+                )
+                for delay in delays:
+                    nft.rule("add", table=table, chain=hook, expressions=(_turned(delay, relay_port, mark),))
+        finally:
+            nft.close()
+    except (NetlinkError, OSError) as error:
+        raise NetworkRefused(f"the kernel turns no connections over (nftables NAT): {error}") from error
+
+
+def _turned(delay: Delay, relay_port: int, mark: int) -> list[dict[str, Any]]:
+    return [
+        _load("meta", key=_META_L4PROTO),
+        _equals(struct.pack("B", _TCP)),
+        _load("payload", base=_PAYLOAD_TRANSPORT, offset=2, len=2),
+        _equals(struct.pack("!H", delay.port)),
+        _load("meta", key=_META_MARK),
+        # Marks are in the machine's own byte order; NFT_CMP_NEQ.
+        genex("cmp", {"sreg": 1, "op": 1, "data": _value(struct.pack("=I", mark))}),
+        genex("immediate", {"dreg": 1, "data": _value(struct.pack("!H", relay_port))}),
+        genex("redir", {"reg_proto_min": 1}),
+    ]
+
+
 def _expressions(rule: PacketRule) -> list[dict[str, Any]]:
     found = [_load("meta", key=_META_L4PROTO), _equals(struct.pack("B", _TCP))]
     if rule.port is not None:
         found += [
             _load("payload", base=_PAYLOAD_TRANSPORT, offset=2, len=2),
             _equals(struct.pack("!H", rule.port)),
+        ]
+    if rule.source:
+        found += [
+            _load("payload", base=_PAYLOAD_NETWORK, offset=_SOURCE_OFFSET, len=4),
+            _equals(IPv4Address(rule.source).packed),
         ]
     if rule.opening_only:
         found += [
