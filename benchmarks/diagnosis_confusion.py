@@ -65,6 +65,8 @@ from vnode_suite.probes.vnodes import find
 CLIENT_TIMEOUT, RETRY = 2.0, 0.5
 QUIET_SECONDS, LONGEST_SECONDS = 6.0, 40.0
 AT_ONCE = 8
+#: A machine that is shared with others starts things slowly; nothing is measured by the clock here.
+START_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ def lab_of(version: str, folder: Path) -> Iterator[Lab]:
             env=environment(),
             log=folder / "emulator.log",
             ready_line=True,
+            ready_deadline_seconds=START_SECONDS,
         )
         ready = EmulatorReady.parse(process.ready_line)
         cluster = stack.enter_context(
@@ -105,6 +108,7 @@ def lab_of(version: str, folder: Path) -> Iterator[Lab]:
                 folder / "cluster",
                 supervisor,
                 binaries=obtain_binaries(resolved),
+                deadline_seconds=START_SECONDS,
                 settings=ControlPlaneSettings(
                     address=ready.host_address,
                     # Nobody signs but who provokes: so a certificate may be a wrong one.
@@ -114,15 +118,16 @@ def lab_of(version: str, folder: Path) -> Iterator[Lab]:
         )
         kube = stack.enter_context(KubeClient.from_kubeconfig_text(cluster.admin_kubeconfig))
         strangers = CertificateAuthority("strangers")
+        without, one_slot = _without_certificates(resolved.facts), _one_slot(resolved.facts)
+        wrong = wrong_certificates(strangers)
         odd = stack.enter_context(
             start_another(
-                cluster,
-                "odd",
-                extra_arguments=_without_certificates(resolved.facts),
-                names=wrong_certificates(strangers),
+                cluster, "odd", extra_arguments=without, names=wrong, deadline_seconds=START_SECONDS
             )
         )
-        busy = stack.enter_context(start_another(cluster, "busy", extra_arguments=_one_slot(resolved.facts)))
+        busy = stack.enter_context(
+            start_another(cluster, "busy", extra_arguments=one_slot, deadline_seconds=START_SECONDS)
+        )
         credentials = StaticCredentials(ready.access_key_id, ready.access_key_secret)
         client = stack.enter_context(EciClient.connect(single(ready.endpoint, ready.region), credentials))
         assert ready.admin is not None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from vnode_suite.checks.port import Answer
+import dataclasses
+
+from vnode_suite.checks.port import Answer, predicted
 from vnode_suite.clusters.members import api_servers
+from vnode_suite.connection.observing.param import from_api_servers
 from vnode_suite.connection.observing.pre import needs_a_way_back
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
-from vnode_suite.model import Observation, Source, Text, Unreached
+from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
 from vnode_suite.probes.ports import port_answer
 
 
@@ -17,13 +20,30 @@ def of_10250(subject: Subject) -> Observation[Answer]:
     needs_a_way_back(subject)
     pod = subject.outcome(subject.pod) if subject.sound is None else None
     with api_servers(subject.world.cluster) as servers:
-        return port_answer(
+        seen = port_answer(
             servers,
             node,
             10250,
             timeout_seconds=subject.cell.seconds("port-answer"),
             pod=("default", pod.product.name) if pod is not None and pod.product else None,
         )
+    return _beside_the_rules(subject, seen)
+
+
+def _beside_the_rules(subject: Subject, seen: Observation[Answer]) -> Observation[Answer]:
+    """*seen* with what the security group's rules, as PARAM-07 reads them, say of the same port."""
+    rules = subject.outcome(lambda: (subject.sound or subject).observe(from_api_servers))
+    if rules.product is None:
+        return seen
+    inbound = rules.product.value
+    told = predicted(inbound, seen.value.port)
+    lines = "\n".join(f"{source} {f'not admitted: {why}' if why else 'admitted'}" for source, why in told)
+    evidence = Evidence(f"TCP {seen.value.port} by the rules of {inbound.group}", lines)
+    return dataclasses.replace(
+        seen,
+        value=dataclasses.replace(seen.value, predicted=told),
+        evidence=(*seen.evidence, evidence),
+    )
 
 
 def of_10255(subject: Subject) -> Observation[Answer]:
@@ -38,7 +58,8 @@ def of_10255(subject: Subject) -> Observation[Answer]:
     needs_a_way_back(subject)
     node = subject.node().name
     with api_servers(subject.world.cluster) as servers:
-        return port_answer(servers, node, 10255, timeout_seconds=subject.cell.seconds("port-answer"))
+        seen = port_answer(servers, node, 10255, timeout_seconds=subject.cell.seconds("port-answer"))
+    return _beside_the_rules(subject, seen)
 
 
 def streams(subject: Subject) -> Observation[Answer]:
