@@ -64,7 +64,7 @@ def test_rendering_writes_every_report(vnode_suite: Command, tell: Tell, tmp_pat
     done = vnode_suite("report", "render", str(folder / "events.jsonl"), "--into", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output
     written = {Path(line).name for line in done.stdout.splitlines()}
-    assert written == {"report.json", "report.html", "junit.xml", "statement.intoto.json"}
+    assert written == {"report.json", "report.html", "junit.xml", "ctrf.json", "statement.intoto.json"}
     report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert report["verdict"]["result"] == "interrupted"
 

@@ -188,7 +188,6 @@ class Story:
                 "packages": {"kubernetes": "33.1.0"},
             },
             waivers=self.waivers,
-            cost={"basis": "simulated", "amount": 0, "currency": "CNY"},
             cells=[
                 {
                     "cell": f"{version}-{identity}",
@@ -370,6 +369,11 @@ def incomplete(path: Path) -> Story:
 def killed(path: Path) -> Story:
     """The process is killed after its first cell."""
     return Story(path, killed_after_cells=1)
+
+
+def interrupted(path: Path) -> Story:
+    """Somebody pressed Ctrl-C in the second cell; the run closed in order."""
+    return Story(path, killed_after_cells=1, signal="SIGINT")
 
 
 def matrix(path: Path) -> Story:

@@ -16,8 +16,10 @@ from vnode_suite.core.errors import UsageError
 from vnode_suite.core.ledger import Event, read
 from vnode_suite.report import load
 from vnode_suite.report import types as report_types
+from vnode_suite.report.collect import seconds_between
 from vnode_suite.report.document import build, schema, to_json
 from vnode_suite.report.json_report import write_json
+from vnode_suite.report.reference import markdown
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,29 @@ def test_the_schema_documents_every_field() -> None:
         described = (found if kind is report_types.Report else found["$defs"][kind.__name__])["properties"]
         assert {field.name for field in fields(kind)} == set(described) - {"zh"}, kind
         assert all(each["description"] for each in described.values()), kind
+
+
+def test_the_page_of_the_format_is_written_from_the_schema() -> None:
+    """docs/report-format.md is what `vnode-suite report schema --markdown` prints."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "report-format.md"
+    assert page.read_text(encoding="utf-8") == markdown(schema())
+
+
+def test_what_the_vnodes_took_is_reckoned_from_the_ledger(told: Teller, ledger_path: Path) -> None:
+    """From creation to deletion, each as a resident node of 2 vCPU and 8 GiB; one never seen to go: to the end."""
+    events = list(read(stories.passing(ledger_path).tell()))
+    created = [event for event in events if event["type"] == "created" and event["kind"] == "VirtualNode"]
+    deleted = [event for event in events if event["type"] == "deleted" and event["kind"] == "VirtualNode"]
+    cost = build(events, stories.catalogue()).cost
+    assert cost is not None
+    spans = [seconds_between(one["at"], other["at"]) for one, other in zip(created, deleted, strict=True)]
+    assert cost.seconds == pytest.approx(sum(spans), abs=0.1)
+    assert cost.seconds > 10
+    assert (cost.virtual_nodes, cost.basis) == (2, "emulated")
+    assert cost.gib_hours == pytest.approx(4 * cost.vcpu_hours, rel=0.01)
+    never_gone = build([event for event in events if event not in deleted], stories.catalogue()).cost
+    assert never_gone is not None
+    assert never_gone.seconds > cost.seconds
 
 
 def test_a_report_has_the_fields_of_the_contract(told: Teller, ledger_path: Path) -> None:
@@ -185,6 +210,20 @@ def test_the_time_to_ready_begins_with_the_creating_call(ledger_path: Path) -> N
     ]
     report = build([*events[:-1], *more, events[-1]], stories.catalogue())
     assert report.cell("1.22-bootstrap").timings.ready_seconds == pytest.approx(7.25)
+
+
+def test_the_moments_of_the_join_tell_it_best(ledger_path: Path) -> None:
+    """A step begins with whatever it needs; the call and Ready are told to the millisecond."""
+    events = list(read(stories.passing(ledger_path).tell()))
+    events = [event for event in events if event["type"] != "timeline"]
+    told = {"type": "timeline", "cell": "1.22-bootstrap", "subject": "sound", "text": "x"}
+    more = [
+        {**told, "lane": "cloud", "step": "vnode", "at": "2026-03-01T08:00:10.900Z"},
+        {**told, "lane": "cloud", "step": "", "happened_at": "2026-03-01T08:00:10.500Z"},
+        {**told, "lane": "cluster", "step": "ready", "happened_at": "2026-03-01T08:00:11.750Z"},
+    ]
+    report = build([*events[:-1], *more, events[-1]], stories.catalogue())
+    assert report.cell("1.22-bootstrap").timings.ready_seconds == pytest.approx(1.25)
 
 
 def test_a_cell_without_a_told_duration_is_timed_by_its_events(ledger_path: Path) -> None:

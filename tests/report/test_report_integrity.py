@@ -62,7 +62,7 @@ def test_an_untouched_run_is_sound(folder: Path) -> None:
     found = verify(folder)
     assert found.sound
     assert set(found.intact) == {
-        "report.json", "report.html", "junit.xml", "events.jsonl", "evidence/kube-apiserver.log",
+        "report.json", "report.html", "junit.xml", "ctrf.json", "events.jsonl", "evidence/kube-apiserver.log",
     }  # fmt: skip
     assert found.signature == "none"
 

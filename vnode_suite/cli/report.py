@@ -153,6 +153,23 @@ def sign(run: Path, key: Path) -> None:
     click.echo(str(write(folder, key)))
 
 
+@report.command(epilog=examples("vnode-suite report schema", "vnode-suite report schema --events"))
+@click.option("--events", is_flag=True, help="Of the ledger's events instead.")
+@click.option("--markdown", is_flag=True, help="As a page for people.")
+def schema(events: bool, markdown: bool) -> None:
+    """Print the JSON schema of report.json."""
+    from vnode_suite.core.errors import UsageError
+    from vnode_suite.report.document import schema as read
+    from vnode_suite.report.reference import markdown as page
+
+    if events and markdown:
+        raise UsageError("--markdown is of report.json alone", remedy="leave --events away")
+    if markdown:
+        click.echo(page(read()), nl=False)
+    else:
+        print_json(read("events.v1" if events else "report.v1"))
+
+
 def _folder(run: Path) -> Path:
     from vnode_suite.core.errors import UsageError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -13,6 +14,7 @@ from vnode_suite.access.creating import Making
 from vnode_suite.access.objects import Naming
 from vnode_suite.connection.early import Early, early_work
 from vnode_suite.connection.identities import stop_approver
+from vnode_suite.connection.joining import tell_the_join
 from vnode_suite.connection.subject import Subject
 from vnode_suite.core.secrets import Secret
 from vnode_suite.model import Cell, Defect, Grade, Source, Text
@@ -29,6 +31,7 @@ class CellRun:
     """Everything that a scenario needs of its cell is reachable from here."""
 
     def __init__(self, world: World, cell: Cell) -> None:
+        self._began = time.monotonic()
         self.world = world
         self.cell = cell
         self.naming = Naming(run=world.run.id, cell=cell.id)
@@ -143,7 +146,9 @@ class CellRun:
                 subject.close()
             self.release()
         stop_approver(self, at_once=hurriedly)
-        self.run.ledger.write("cell-finished", cell=self.cell.id)
+        tell_the_join(self)
+        seconds = round(time.monotonic() - self._began, 3)
+        self.run.ledger.write("cell-finished", cell=self.cell.id, seconds=seconds)
 
     def keep_until_closed(self, owned: AbstractContextManager[object]) -> None:
         """Leave something, already entered, to be undone when the cell is closed."""

@@ -91,6 +91,7 @@ def create(subject: Subject) -> Created:
             f"CreateVirtualNode answered {virtual_node_id}", f"CreateVirtualNode 返回 {virtual_node_id}"
         ),
         severity="normal",
+        step="vnode",
     )
     return Created(VirtualNodeId(virtual_node_id), request, called_at, before)
 

@@ -175,6 +175,15 @@ class Subject:
         seen: Observation[T] = future.result()
         return seen
 
+    def seen(self, look: Callable[[Subject], Observation[T]]) -> Observation[T] | None:
+        """What *look* saw of this subject, where it was taken already and saw something."""
+        with self._guard:
+            future = self._looks.get(look)
+        if future is None or not future.done() or future.exception() is not None:
+            return None
+        found: Observation[T] = future.result()
+        return found
+
     def _shares(self, *places: str) -> bool:
         """Whether the step is the sound subject's: this is a twin whose defect lives in none of *places*."""
         return self.sound is not None and not self.defects_at(*places)

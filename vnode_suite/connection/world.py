@@ -25,9 +25,10 @@ from vnode_suite.connection.way import Way
 from vnode_suite.core.errors import SuiteError
 from vnode_suite.core.memory import pss_bytes
 from vnode_suite.data.versions import KubernetesVersion
-from vnode_suite.model import Cell, Grade, Provider, Text
+from vnode_suite.model import Cell, Grade, Identity, Provider, Text
 from vnode_suite.probes import rights
 from vnode_suite.probes.nodes import NodeHistory
+from vnode_suite.probes.requests import RequestHistory
 from vnode_suite.probes.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class World:
         self.cloud: CloudSide
         self.kube: KubeClient
         self.nodes: NodeHistory
+        #: Only where an identity asks for certificates.
+        self.requests: RequestHistory | None = None
         self.admin: AdminCluster
         self.kube_proxy: KubeProxy | None
         self.before: Snapshot
@@ -150,6 +153,10 @@ class World:
         self.admin = admin_cluster(self.cluster.document, self.cluster.context)
         self.nodes = NodeHistory(self.kube)
         self._stack.callback(self.nodes.close)
+        cells = self.run.settings.cells_of(self.version_name)
+        if any(cell.identity is Identity.BOOTSTRAP for cell in cells):
+            self.requests = RequestHistory(self.kube)
+            self._stack.callback(self.requests.close)
         self.timings |= {
             **self.cluster.timings,
             "usable": time.monotonic() - began - self.timings.get("binaries", 0.0),
@@ -157,7 +164,7 @@ class World:
         self.run.ledger.write(
             "cluster-ready",
             version=self.version_name,
-            cells=[cell.id for cell in self.run.settings.cells_of(self.version_name)],
+            cells=[cell.id for cell in cells],
             server_version=self.server_version,
             provider=provider.value,
             provenance=self.cluster.provenance,

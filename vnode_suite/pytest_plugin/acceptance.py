@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import secrets
 import shutil
-import sys
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
-from importlib.metadata import version as installed_version
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
 
-from vnode_suite.connection.cloud import REAL_CLIENT_TIMEOUT, SIMULATED_CLIENT_TIMEOUT
 from vnode_suite.connection.early import JUDGED_LAST
 from vnode_suite.connection.learning import with_learnt
 from vnode_suite.connection.run import Run, Wanted
 from vnode_suite.core.errors import AssetsError, SuiteError
-from vnode_suite.core.ledger import Event
 from vnode_suite.core.progress import progress_for
 from vnode_suite.core.settings import Learnt, Settings
 from vnode_suite.data.catalogue import load_catalogue
 from vnode_suite.data.defects import load_defects
-from vnode_suite.data.waivers import load_waivers
-from vnode_suite.model import Exit, Text
+from vnode_suite.model import Exit
+from vnode_suite.pytest_plugin.beginning import tell_the_beginning
 from vnode_suite.pytest_plugin.cases import Case, Casebook, case_of, scenario_order
 from vnode_suite.pytest_plugin.distribution import LEARNT, RUN_ID, SECRETS, Distribution, distributes
 from vnode_suite.pytest_plugin.judging import Judge
 from vnode_suite.pytest_plugin.marks import clause_of
 from vnode_suite.pytest_plugin.options import option_values
-from vnode_suite.pytest_plugin.outcomes import record_deselected, record_not_run, record_outcome
+from vnode_suite.pytest_plugin.outcomes import record_not_run, record_outcome
 from vnode_suite.pytest_plugin.planning import Planner
+from vnode_suite.pytest_plugin.screen import Screen
 from vnode_suite.pytest_plugin.signals import Interrupts
 from vnode_suite.pytest_plugin.usage import build_settings
 from vnode_suite.report.html import prepare
-from vnode_suite.report.progress import LiveProgress
 from vnode_suite.report.render import Rendered, render
-from vnode_suite.report.terminal import colour_wanted, summary
 
 
 class Acceptance:
@@ -51,11 +44,12 @@ class Acceptance:
         self.casebook = Casebook(settings, load_catalogue(settings.scope.page_revision), load_defects())
         self.run = Run(settings, run_id, settings.report.folder / run_id, shard)
         self.rendered: Rendered | None = None
-        self._progress: LiveProgress | None = None
         self._judges: dict[str, Judge] = {}
         self._entered = False
         self._begun = False
         self._interrupts = Interrupts(quiet=self.is_worker)
+        self._screen = Screen(config, settings.report.language, silent=self.is_worker)
+        config.pluginmanager.register(self._screen, "vnode-suite-screen")
         self._secrets_told = 0
         #: Node ids of which something was heard.
         self._reported: set[str] = set()
@@ -142,7 +136,7 @@ class Acceptance:
         self._interrupts.__enter__()
         if not self.is_worker:
             self._provision()
-        with self._shown():
+        with self._screen.shown(self.run.ledger):
             if self.distribution is not None:
                 self.distribution.start()
                 return (yield)
@@ -157,107 +151,12 @@ class Acceptance:
 
         What cannot be had is said by the world that needs it.
         """
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        stream = _beside_capture(reporter._tw._file) if reporter else sys.stderr
         with suppress(AssetsError):
-            self.run.provision(progress_for(stream))
+            self.run.provision(progress_for(self._screen.stream()))
 
     def _begin(self, wanted: Mapping[str, Wanted]) -> None:
         self.run.wanted, self._begun = wanted, True
-        scope = self.settings.scope
-        judged = {clause for cases in wanted.values() for clause, defect in cases if defect is None}
-        deselected = self._deselected(wanted)
-        self.run.ledger.write(
-            "run-started",
-            run_id=self.run.id,
-            argv=["pytest", *self.config.invocation_params.args],
-            suite_version=installed_version("vnode-suite") if _installed() else "source",
-            page_revision=scope.page_revision,
-            profile=scope.profile.value,
-            cloud=self.settings.cloud.cloud.value,
-            site=self.settings.cluster.site,
-            controls=scope.controls,
-            selection=sorted(judged) if deselected else list(scope.selection) or None,
-            language=self.settings.report.language,
-            strict_should=scope.strict_should,
-            region=self.settings.cloud.region,
-            cells=[
-                {
-                    "cell": c.id,
-                    "version": c.version,
-                    "identity": c.identity.value,
-                    "provider": c.provider.value,
-                }
-                for c in self.settings.cells
-                if c.id in wanted or not wanted
-            ],
-            out_of_scope={clause.id: why.as_dict() for clause, why in self._out_of_scope(judged)},
-            client_timeout_scale={
-                "real_seconds": REAL_CLIENT_TIMEOUT,
-                "simulated_seconds": SIMULATED_CLIENT_TIMEOUT,
-            },
-            environment={"python": platform.python_version(), "platform": platform.platform(terse=True)},
-            waivers=self._waivers(),
-            cost=None,
-        )
-        for case in deselected:
-            if case.cell.id in wanted and case.clause in judged:
-                record_deselected(self.run, case)
-
-    def _deselected(self, wanted: Mapping[str, Wanted]) -> list[Case]:
-        """What this run could judge, and a path, ``-k`` or ``-m`` left out."""
-        if not wanted:
-            return []
-        looks = _looks()
-        return [
-            case
-            for clause in self.casebook.catalogue.clauses
-            if clause.id in looks
-            for case in self.casebook.cases(clause)
-            if case.defect is None and (clause.id, None) not in wanted.get(case.cell.id, ())
-        ]
-
-    def _waivers(self) -> list[dict[str, Any]]:
-        path = self.settings.scope.waivers
-        if path is None:
-            return []
-        clauses = [clause.id for clause in self.casebook.catalogue.clauses]
-        cells = [cell.id for cell in self.settings.cells]
-        return [dict(waiver.as_dict()) for waiver in load_waivers(path, clauses=clauses, cells=cells)]
-
-    def _out_of_scope(self, judged: set[str]) -> Iterator[tuple[Any, Text]]:
-        yield from ((clause, _NO_SCENARIO) for clause in self._without_scenario(judged))
-        for clause in self.casebook.catalogue.clauses:
-            if (why := self.casebook.withheld(clause)) is not None:
-                yield clause, why
-
-    def _without_scenario(self, judged: set[str]) -> list[Any]:
-        """Clauses that are in scope and apply somewhere, and that no scenario of this build judges."""
-        return [
-            clause
-            for clause in self.casebook.catalogue.clauses
-            if clause.id not in judged
-            and clause.excluded is None
-            and any(True for _ in self.casebook.cases(clause))
-            and clause.id not in _looks()
-        ]
-
-    def _shown(self) -> AbstractContextManager[object]:
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        if self.is_worker or reporter is None:
-            return nullcontext()
-        verbosity = self.config.get_verbosity()
-        if verbosity <= 0:
-            # Progress says it all; dots and file names between its lines would only tear it apart.
-            reporter.showfspath = False
-        stream = _beside_capture(reporter._tw._file)
-        self._progress = LiveProgress(stream, self.settings.report.language, verbosity=verbosity)
-        self.run.ledger.subscribe(self._tell)
-        return self._progress
-
-    def _tell(self, event: Event) -> None:
-        if self._progress is not None:
-            self._progress(event)
+        tell_the_beginning(self.run, self.casebook, self.config.invocation_params.args)
 
     @pytest.fixture
     def case(self, request: pytest.FixtureRequest) -> Case:
@@ -316,15 +215,6 @@ class Acceptance:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember what was reported."""
         self._reported.add(report.nodeid)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Our own categories; silent where the progress lines say it already."""
-        status = getattr(report, "vnode_status", None)
-        if status is None:
-            return None
-        quiet = self._progress is not None and self.config.get_verbosity() <= 0
-        return status, "" if quiet else status[0], "" if quiet else status.upper()
 
     # -- the end ----------------------------------------------------------------------------------------------
 
@@ -416,6 +306,7 @@ class Acceptance:
             return
         try:
             self.rendered = render(self.run.folder, self.casebook.catalogue, self.settings.report.language)
+            self._screen.rendered = self.rendered
         except (OSError, SuiteError) as problem:
             self.run.ledger.write("harness-error", where="the report", message=str(problem))
             session.exitstatus = Exit.HARNESS
@@ -423,52 +314,9 @@ class Acceptance:
         _point_latest(self.settings.report.folder, self.run.id)
         session.exitstatus = self.rendered.report.verdict.exit_status
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """The verdict and what to do, on one screen."""
-        if self.rendered is None:
-            return
-        text = summary(
-            self.rendered.report,
-            self.settings.report.language,
-            colour=colour_wanted(terminalreporter._tw._file),
-            where=os.path.relpath(self.rendered.folder),
-        )
-        terminalreporter.ensure_newline()
-        terminalreporter.write_line(text)
-
-
-_NO_SCENARIO = Text("this build of the suite has no scenario for it yet", "本版本套件尚无对应场景")
-
-
-def _beside_capture(stream: TextIO) -> TextIO:
-    """A stream of one's own to where *stream* leads now, while pytest captures nothing.
-
-    During a test what goes to *stream* itself is captured, and most of what there is to tell happens then.
-    """
-    try:
-        number = os.dup(stream.fileno())
-    except (OSError, ValueError):
-        return stream
-    return os.fdopen(number, "w", buffering=1, encoding=stream.encoding, errors="replace")
-
 
 def _plain(known: list[tuple[str, str]]) -> list[list[str]]:
     return [list(secret) for secret in known]
-
-
-def _installed() -> bool:
-    try:
-        installed_version("vnode-suite")
-    except ModuleNotFoundError:
-        return False
-    return True
-
-
-def _looks() -> frozenset[str]:
-    from vnode_suite.connection.observing.registry import LOOKS
-
-    return frozenset(LOOKS)
 
 
 def _point_latest(folder: Path, run_id: str) -> None:

@@ -11,15 +11,18 @@ from typing import Any
 from vnode_suite.core.errors import UsageError
 from vnode_suite.core.ledger import Event
 from vnode_suite.data.catalogue import Catalogue
-from vnode_suite.model import Clause, Grade
+from vnode_suite.eci.billing import RESIDENT_MEMORY_GIB, RESIDENT_VCPU, CostBasis
+from vnode_suite.model import Clause, Grade, Text
 from vnode_suite.report.codec import decode, encode
 from vnode_suite.report.collect import Collected, as_text, collect, seconds_between
+from vnode_suite.report.limits import lost
 from vnode_suite.report.rows import controls
 from vnode_suite.report.types import (
     SCHEMA,
     CellReport,
     ClauseInfo,
     Cleanup,
+    Cost,
     Page,
     Problem,
     Report,
@@ -32,7 +35,6 @@ from vnode_suite.report.types import (
     VNodeEvent,
 )
 from vnode_suite.report.verdict import judge
-from vnode_suite.report.wording import lost
 
 #: Names of the step that ends with the Node's Ready, and of the one that begins with the creating call.
 READY_STEPS = ("ready", "node-ready")
@@ -57,7 +59,7 @@ def build(
         results=judged.rows,
         controls=controls(told),
         cleanup=_cleanup(told),
-        cost=told.run.get("cost"),
+        cost=_cost(told),
         environment=dict(told.run.get("environment") or {}),
         digests=dict(digests or {}),
         clauses=tuple(_clause(clause) for clause in catalogue.clauses),
@@ -128,7 +130,14 @@ def _cell(told: Collected, id_: str) -> CellReport:
 
 
 def _ready_seconds(told: Collected, cell: str) -> float | None:
-    """From the creating call to Ready: by the two steps' times, else the ready step's own duration."""
+    """From the creating call to Ready: by the moments of the join, by the two steps' times, or the ready step's own."""
+    told_at = {
+        str(event.get("step") or event.get("lane")): str(event.get("happened_at") or event.get("at") or "")
+        for event in reversed(told.timeline.get((cell, "sound"), ()))
+    }
+    # The call's is the only moment in the cloud that tells no step's end.
+    if told_at.get("ready") and told_at.get("cloud"):
+        return seconds_between(told_at["cloud"], told_at["ready"])
     for name in READY_STEPS:
         ready = told.steps.get((cell, "sound", name), {})
         if ready.get("state") != "reached":
@@ -149,6 +158,35 @@ def _cleanup(told: Collected) -> Cleanup:
             _thing(event)
             for key, event in told.created.items()
             if key not in told.deleted and key not in told.left
+        ),
+    )
+
+
+def _cost(told: Collected) -> Cost | None:
+    """By the ledger: a VNode that was not seen to go existed until the last event."""
+    made = {key: event for key, event in told.created.items() if event.get("kind") == "VirtualNode"}
+    if not made:
+        return None
+    seconds = sum(
+        seconds_between(
+            str(event.get("at", "")), str(told.deleted.get(key, {}).get("at", "")) or told.last_at
+        )
+        for key, event in made.items()
+    )
+    basis = CostBasis(len(made), round(seconds, 1))
+    live = told.run.get("cloud") == "live"
+    each = f"{RESIDENT_VCPU:g} vCPU, {RESIDENT_MEMORY_GIB:g} GiB"
+    return Cost(
+        basis="billed" if live else "emulated",
+        virtual_nodes=basis.virtual_nodes,
+        seconds=basis.seconds,
+        vcpu_hours=round(basis.vcpu_hours, 4),
+        gib_hours=round(basis.gib_hours, 4),
+        note=Text(
+            f"A VNode is billed by the second as a resident ECI instance of {each}, at the region's price; Pods on "
+            f"it come on top.{'' if live else ' This run was emulated: nothing was billed.'}",
+            f"每个 VNode 按秒计费，等同一个常驻 ECI 实例（{each}），单价以所在地域为准；其上的 Pod 另计。"
+            f"{'' if live else '本次运行为模拟，未产生费用。'}",
         ),
     )
 
@@ -186,6 +224,7 @@ def _entry(event: Event) -> TimelineEntry:
         clock=str(event.get("clock") or ""),
         text=text if text is not None else as_text("—"),  # type: ignore[arg-type]
         severity=str(event.get("severity") or "normal"),
+        step=str(event.get("step") or ""),
     )
 
 

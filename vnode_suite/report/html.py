@@ -66,6 +66,11 @@ def size(amount: float) -> str:
     return f"{amount / 2**20:.0f} MiB"
 
 
+def letters(name: str) -> str:
+    """Letters, digits and dashes of *name*: what may stand in a style sheet's string as it is."""
+    return re.sub(r"[^\w.-]", "", name)
+
+
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
@@ -83,7 +88,7 @@ def _environment() -> Environment:
         lanes=dict(LANES),
         timeline=timeline,
     )
-    environment.filters.update(when=when, size=size)
+    environment.filters.update(when=when, size=size, letters=letters)
     return environment
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vnode_suite.model import Level, Status, Text
+from vnode_suite.report.endings import counts
 from vnode_suite.report.figures import Mark, marks
 from vnode_suite.report.reproduce import reproduce
 from vnode_suite.report.types import (
@@ -154,7 +155,7 @@ class View:
 
     def is_advice(self, row: Row) -> bool:
         """Whether *row* is a failure that does not count against the verdict."""
-        return row.status is Status.FAILED and not _counts(row, self.report)
+        return row.status is Status.FAILED and not counts(row, self.report)
 
 
 def view(report: Report) -> View:
@@ -179,12 +180,10 @@ def view(report: Report) -> View:
     return View(
         report=report,
         failures=tuple(
-            t for t in troubles if t.group.first.status is Status.FAILED and _counts(t.group.first, report)
+            t for t in troubles if t.group.first.status is Status.FAILED and counts(t.group.first, report)
         ),
         advice=tuple(
-            t
-            for t in troubles
-            if t.group.first.status is Status.FAILED and not _counts(t.group.first, report)
+            t for t in troubles if t.group.first.status is Status.FAILED and not counts(t.group.first, report)
         ),
         errors=tuple(t for t in troubles if t.group.first.status is Status.ERROR),
         blocked=_blocked(report),
@@ -198,11 +197,6 @@ def view(report: Report) -> View:
         joins=_joins(report),
         controls=_controls(report.controls),
     )
-
-
-def _counts(row: Row, report: Report) -> bool:
-    """Whether a failure counts against the verdict."""
-    return row.waiver is None and (row.level is Level.MUST or report.run.strict_should)
 
 
 def _share(rows: Iterable[Row]) -> int:
@@ -285,15 +279,21 @@ def _blocked(report: Report) -> tuple[Blocked, ...]:
 _STEPS: dict[str, tuple[str, Text]] = {
     "identity": ("cluster", Text("identity and its rights made", "身份与权限已建立")),
     "kubeconfig": ("suite", Text("kubeconfig generated", "kubeconfig 已生成")),
-    "credential": ("cluster", Text("credential authenticates", "凭证通过认证")),
     "preconditions": ("network", Text("preconditions of the call looked at", "已检查创建前提")),
     "exclusion": ("cluster", Text("kube-proxy kept off VNodes", "已对 VNode 排除 kube-proxy")),
     "vnode": ("cloud", Text("VNode created", "VNode 已创建")),
-    "certificate": ("cluster", Text("client certificate issued", "客户端证书已签发")),
     "node": ("cluster", Text("Node registered", "节点已注册")),
     "ready": ("cluster", Text("Node is Ready", "节点就绪")),
+    "schedulable": (
+        "cluster",
+        Text("open to Pods: the not-ready taint is gone", "可调度：not-ready 污点已去除"),
+    ),
     "pod": ("cluster", Text("Pod runs on it", "Pod 已在其上运行")),
 }
+
+
+#: Taken by the suite for itself, at times that say nothing of the VNode.
+_BESIDE_THE_JOIN = frozenset({"certificate", "credential"})
 
 
 def _entry_of(step: StepReport) -> TimelineEntry:
@@ -310,8 +310,10 @@ def _joins(report: Report) -> tuple[Join, ...]:
     entries: dict[tuple[str, str], list[TimelineEntry]] = defaultdict(list)
     for entry in report.timeline:
         entries[entry.cell, entry.subject].append(entry)
+    told_better = {(entry.cell, entry.subject, entry.step) for entry in report.timeline if entry.step}
     for step in report.steps:
-        if step.state in ("reached", "unreached"):
+        ended = step.state in ("reached", "unreached") and step.step not in _BESIDE_THE_JOIN
+        if ended and (step.cell, step.subject, step.step) not in told_better:
             entries[step.cell, step.subject].append(_entry_of(step))
     # A twin's join is as it had to be, unless its defect was not noticed; all of them are in report.json.
     missed = {(control.cell, control.defect) for control in report.controls if not control.caught}

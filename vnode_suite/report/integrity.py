@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from vnode_suite.core.errors import UsageError
-from vnode_suite.model import Level, Result, Status
+from vnode_suite.model import Result
+from vnode_suite.report.endings import End, end_of
 from vnode_suite.report.types import Report, Row
 
 STATEMENT: Final = "statement.intoto.json"
@@ -24,7 +25,7 @@ PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 #: Written after the digests that ``report.json`` lists, so it cannot list them itself; the statement does.
-_RENDERED = frozenset({"report.json", "report.html", "junit.xml"})
+_RENDERED = frozenset({"report.json", "report.html", "junit.xml", "ctrf.json"})
 _OUTSIDE = frozenset({STATEMENT, ENVELOPE})
 
 
@@ -51,7 +52,9 @@ def digests_of(folder: Path, *, rendered: bool = False) -> dict[str, str]:
 def statement(folder: Path, report: Report) -> dict[str, Any]:
     """The in-toto statement about the files in *folder*."""
     verdict = report.verdict
-    warned = [row for row in report.results if row.status is Status.FAILED and not _fails(row, report)]
+    ended: dict[End, list[str]] = {end: [] for end in End}
+    for row in report.results:
+        ended[end_of(row, report)].append(_name(row))
     result = "PASSED" if verdict.result is Result.CONFORMANT and verdict.exit_status == 0 else "FAILED"
     return {
         "_type": STATEMENT_TYPE,
@@ -61,7 +64,7 @@ def statement(folder: Path, report: Report) -> dict[str, Any]:
         ],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
-            "result": "WARNED" if result == "PASSED" and warned else result,
+            "result": "WARNED" if result == "PASSED" and ended[End.ADVICE] else result,
             "configuration": [
                 {
                     "name": f"page-revision-{report.run.page_revision}",
@@ -75,22 +78,11 @@ def statement(folder: Path, report: Report) -> dict[str, Any]:
                     },
                 }
             ],
-            "passedTests": [
-                _name(row) for row in report.results if row.status in (Status.PASSED, Status.INFO)
-            ],
-            "warnedTests": [_name(row) for row in warned],
-            "failedTests": [
-                _name(row)
-                for row in report.results
-                if row.status in (Status.COULD_NOT_RUN, Status.ERROR) or _fails(row, report)
-            ],
+            "passedTests": ended[End.PASSED],
+            "warnedTests": ended[End.ADVICE],
+            "failedTests": [*ended[End.FAILED], *ended[End.ERROR]],
         },
     }
-
-
-def _fails(row: Row, report: Report) -> bool:
-    counts = row.waiver is None and (row.level is Level.MUST or report.run.strict_should)
-    return row.status is Status.FAILED and counts
 
 
 def _name(row: Row) -> str:

@@ -18,13 +18,16 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from pathlib import Path
 
-from vnode_suite.model import Language, Level, Status, Text
+from vnode_suite.model import Language, Text
+from vnode_suite.report.endings import End, advice, end_of
 from vnode_suite.report.types import CellReport, Report, Row
 
 #: Characters that XML 1.0 cannot hold.
 _NOT_XML = re.compile("[^\\u0009\\u000a\\u000d\\u0020-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 #: Most characters of evidence in one case; the whole is in the report.
 EVIDENCE_LIMIT = 4000
+#: Element of each end that is no pass.
+_ELEMENTS = {End.FAILED: "failure", End.ERROR: "error", End.SKIPPED: "skipped"}
 
 
 def render_junit(report: Report, language: Language = "en") -> str:
@@ -95,15 +98,17 @@ def _case(report: Report, row: Row, title: str, language: Language) -> ET.Elemen
         time=f"{row.seconds:.3f}",
     )
     _properties(case, _facts(report, row))
-    end = _end(row, strict=report.run.strict_should)
-    if end is not None:
+    end = end_of(row, report)
+    if end in _ELEMENTS:
         message = _of(row.actual, language) or row.reason or row.status.value
-        element = ET.SubElement(case, end, message=_clean(message.splitlines()[0] if message else ""))
+        element = ET.SubElement(
+            case, _ELEMENTS[end], message=_clean(message.splitlines()[0] if message else "")
+        )
         element.set("type", row.reason or row.status.value)
-        if end != "skipped":
+        if end is not End.SKIPPED:
             element.text = _clean(_body(row, language))
-    elif row.status is Status.FAILED:
-        ET.SubElement(case, "system-out").text = _clean(f"{_advice(row)}\n{_body(row, language)}")
+    elif end is End.ADVICE:
+        ET.SubElement(case, "system-out").text = _clean(f"{advice(row)}\n{_body(row, language)}")
     return case
 
 
@@ -129,24 +134,6 @@ def _properties(parent: ET.Element, facts: dict[str, str]) -> None:
     for name, value in facts.items():
         if value:
             ET.SubElement(properties, "property", name=name, value=_clean(value))
-
-
-def _end(row: Row, *, strict: bool) -> str | None:
-    """The element that tells how the case ended; None: it passes."""
-    if row.status is Status.FAILED:
-        advice = row.waiver is not None or (row.level is Level.SHOULD and not strict)
-        return None if advice else "failure"
-    if row.status is Status.COULD_NOT_RUN:
-        return "skipped" if row.level is Level.INFO else "error"
-    if row.status is Status.ERROR:
-        return "error"
-    return None if row.status in (Status.PASSED, Status.INFO) else "skipped"
-
-
-def _advice(row: Row) -> str:
-    if row.waiver is not None:
-        return f"Failed, waived: {row.waiver}"
-    return "Failed, but a SHOULD: advice only (--vnode-strict-should makes it reject)."
 
 
 def _body(row: Row, language: Language) -> str:

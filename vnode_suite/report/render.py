@@ -12,6 +12,7 @@ from vnode_suite.core.secrets import REGISTRY, Hit, Registry
 from vnode_suite.data.catalogue import Catalogue
 from vnode_suite.model import Language
 from vnode_suite.report.collect import Collected, collect
+from vnode_suite.report.ctrf import write_ctrf
 from vnode_suite.report.document import build
 from vnode_suite.report.html import write_html
 from vnode_suite.report.integrity import digests_of, seal
@@ -29,6 +30,7 @@ class Rendered:
     json: Path
     html: Path
     junit: Path
+    ctrf: Path
     statement: Path
     #: Secrets that were found in the finished files; the report then says error.
     leaks: tuple[Hit, ...] = ()
@@ -36,7 +38,7 @@ class Rendered:
     @property
     def paths(self) -> tuple[Path, ...]:
         """Every file written."""
-        return self.json, self.html, self.junit, self.statement
+        return self.json, self.html, self.junit, self.ctrf, self.statement
 
 
 def ledgers(source: Path) -> list[Path]:
@@ -66,10 +68,10 @@ def render(
     events: Iterable[Event] | None = None,
     registry: Registry = REGISTRY,
 ) -> Rendered:
-    """Write ``report.json``, ``report.html``, ``junit.xml`` and the statement of a run.
+    """Write ``report.json``, ``report.html``, ``junit.xml``, ``ctrf.json`` and the statement of a run.
 
     :param source: its folder, or a ledger.
-    :param language: of the page as it opens, and of JUnit; the run's own by default.
+    :param language: of the page as it opens, of JUnit and of CTRF; the run's own by default.
     :param into: folder to write to; the ledger's own by default.
     :param events: read instead of the ledger in *source*.
     :param registry: every finished file is scanned for the secrets that it knows and for their shapes; a find
@@ -95,6 +97,7 @@ def _write(folder: Path, told: Collected, catalogue: Catalogue, language: Langua
         json=write_json(report, folder / "report.json"),
         html=write_html(report, folder / "report.html", chosen),
         junit=write_junit(report, folder / "junit.xml", chosen),
+        ctrf=write_ctrf(report, folder / "ctrf.json", chosen),
         statement=folder / "statement.intoto.json",
     )
     seal(folder, report)

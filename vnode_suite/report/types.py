@@ -219,6 +219,21 @@ class Cleanup:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What the run's VNodes took of what ECI bills: resources and time, never money (`vnode_suite.eci.billing`)."""
+
+    #: ``billed`` (live) or ``emulated``: the same resources for as long would be billed.
+    basis: str
+    virtual_nodes: int
+    #: That VNodes existed, all together, by the ledger: from the answer to the creating call to the deletion.
+    seconds: float
+    #: Of the resident nodes.
+    vcpu_hours: float
+    gib_hours: float
+    note: Text
+
+
+@dataclass(frozen=True, slots=True)
 class ClauseInfo:
     """A clause as the catalogue of this run's page revision has it."""
 
@@ -272,6 +287,8 @@ class TimelineEntry:
     text: Text
     #: ``normal`` or ``warning``.
     severity: str
+    #: The step whose end this tells more exactly; empty: none.
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +327,7 @@ class Report:
     results: tuple[Row, ...]
     controls: tuple[Control, ...]
     cleanup: Cleanup
-    cost: dict[str, Any] | None
+    cost: Cost | None
     environment: dict[str, Any]
     #: SHA-256 of the files that were there before this one, by path within the run's folder.
     digests: dict[str, str]

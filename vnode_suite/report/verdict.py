@@ -10,10 +10,11 @@ from vnode_suite.core.ledger import Event
 from vnode_suite.data.catalogue import Catalogue
 from vnode_suite.model import Basis, Exit, Grade, Level, Result, Status, worst
 from vnode_suite.report.collect import Collected, collect
+from vnode_suite.report.limits import limits
 from vnode_suite.report.rows import rows
 from vnode_suite.report.types import Row, Verdict, WaiverUse
 from vnode_suite.report.waivers import uses, waived, waivers_of
-from vnode_suite.report.wording import limits, reasons, scope, stray_results
+from vnode_suite.report.wording import reasons, scope, stray_results
 
 #: Strongest first.
 _GRADES = (Grade.LIVE, Grade.RECORDED, Grade.SIMULATED)
