@@ -328,7 +328,8 @@ def _joins(report: Report) -> tuple[Join, ...]:
         for (cell, subject), told in entries.items()
         if subject == "sound" or (cell, subject) in missed
     ]
-    return tuple(sorted(joins, key=lambda join: join.subject != "sound"))
+    order = {cell.id: number for number, cell in enumerate(report.cells)}
+    return tuple(sorted(joins, key=lambda join: (join.subject != "sound", order.get(join.cell, len(order)))))
 
 
 def _controls(controls: Iterable[Control]) -> tuple[tuple[str, tuple[ControlLine, ...]], ...]:
