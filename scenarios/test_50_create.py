@@ -40,6 +40,12 @@ def test_resource_group_is_the_one_asked_for(judge, observed):
     judge(create.resource_group_is_the_one_asked_for, observed)
 
 
+@clause("CREATE-07")
+def test_certificate_is_renewed_in_time(judge, observed):
+    """Two renewals before the certificate runs out, the Node Ready throughout."""
+    judge(create.certificate_is_renewed_in_time, observed)
+
+
 @clause("CREATE-09")
 def test_vnode_is_where_it_was_asked_to_be(judge, observed):
     """Region, VPC, vSwitch and security group are those asked for; the address lies in the vSwitch's CIDR."""

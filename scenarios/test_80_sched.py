@@ -26,3 +26,15 @@ def test_selector_policy_puts_a_pod_there(judge, observed):
 def test_vnode_writes_the_instance_id(judge, observed):
     """The VNode itself writes ``k8s.aliyun.com/eci-instance-id`` on a Pod that it runs."""
     judge(sched.vnode_writes_the_instance_id, observed)
+
+
+@clause("SCHED-05")
+def test_instance_exists_and_runs(judge, observed):
+    """The instance that the annotation names exists, Running, in the group and vSwitch asked for."""
+    judge(sched.instance_exists_and_runs, observed)
+
+
+@clause("SCHED-06")
+def test_what_a_pod_there_reaches(judge, observed):
+    """Cluster DNS, a ClusterIP, another Pod and an image registry, from a Pod there: said, not judged."""
+    judge(sched.what_a_pod_there_reaches, observed)

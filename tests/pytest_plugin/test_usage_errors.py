@@ -37,6 +37,8 @@ WRONG: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "deadline": (["--vnode-deadline", "node-ready=soon"], ("soon", "NAME=SECONDS")),
     "deadline not above zero": (["--vnode-deadline", "node-ready=0"], ("more than 0",)),
     "deadline unknown": (["--vnode-deadline", "nod-ready=5"], ("nod-ready",)),
+    "soak in standard": (["--vnode-soak", "2h"], ("--vnode-profile full",)),
+    "soak on a local cluster": (["--vnode-soak", "2h", "--vnode-profile", "full"], ("--kubeconfig",)),
     "language": (["--vnode-report-lang", "de"], ("de", "en, zh")),
     "profile": (["--vnode-profile", "fast"], ("fast", "quick, standard, full")),
     "identity": (["--vnode-identity", "root"], ("root", "bootstrap")),

@@ -47,6 +47,7 @@ _PLURALS = {
     "PersistentVolumeClaim": "persistentvolumeclaims",
     "Endpoints": "endpoints",
     "CertificateSigningRequest": "certificatesigningrequests",
+    "Selector": "selectors",
 }
 
 

@@ -153,10 +153,13 @@ def resource_group_is_the_one_asked_for(group: ResourceGroup) -> Judgement:
 class Rotation:
     """Certificates of one VNode, watched through renewals."""
 
-    #: Serial numbers in the order in which they came into use.
+    #: How many were granted before the certificate before them ran out.
     renewals: int
     wanted: int
+    #: Whether the Node was ever not Ready after it first was.
     not_ready: bool
+    #: Who signed, and for how long.
+    signer: Text
     #: ``renewal-not-approved`` where one was asked for and not granted, else ``not-renewed``.
     problem: str = ""
     detail: str = ""
@@ -166,13 +169,14 @@ class Rotation:
 def certificate_is_renewed_in_time(rotation: Rotation) -> Judgement:
     """The certificate is renewed before it expires, and the Node stays Ready through it."""
     expected = Text(
-        f"{rotation.wanted} renewals, the Node Ready throughout",
-        f"完成 {rotation.wanted} 次续期,期间节点保持 Ready",
+        f"{rotation.wanted} renewals in time, the Node Ready throughout",
+        f"及时完成 {rotation.wanted} 次续期，期间节点保持 Ready",
     )
+    state = Text("; the Node was not Ready", "；节点曾未就绪") if rotation.not_ready else Text("", "")
+    said = f": {rotation.detail}" if rotation.detail else ""
     actual = Text(
-        f"{rotation.renewals} renewals{'; the Node was not Ready' if rotation.not_ready else ''} "
-        f"{rotation.detail}".strip(),
-        f"续期 {rotation.renewals} 次{';节点曾未就绪' if rotation.not_ready else ''} {rotation.detail}".strip(),
+        f"{rotation.renewals} renewals{state.en}{said} (signed by {rotation.signer.en})",
+        f"续期 {rotation.renewals} 次{state.zh}{said}（签发者：{rotation.signer.zh}）",
     )
     if rotation.renewals < rotation.wanted:
         return fails(rotation.problem or "not-renewed", expected, actual)

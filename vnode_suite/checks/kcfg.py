@@ -187,7 +187,7 @@ class Authority:
     data_problem: str
     #: Slug of what the TLS handshake said: empty (verified), ``ca-does-not-verify-server``,
     #: ``server-certificate-wrong-name``, ``server-certificate-expired``,
-    #: ``server-certificate-not-yet-valid`` or ``no-handshake``.
+    #: ``server-certificate-not-yet-valid``.
     handshake_problem: str
     detail: str = ""
 

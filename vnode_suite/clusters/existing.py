@@ -20,11 +20,13 @@ from vnode_suite.model import Provider
 
 #: Where kubeadm, and every distribution that follows it, has kube-proxy.
 KUBE_PROXY = ("kube-system", "kube-proxy")
+#: The API group of eci-profile's Selectors (its published deploy.yaml).
+ECI_PROFILE_GROUP = "eci.aliyun.com"
 _MINOR = re.compile(r"v?(\d+)\.(\d+)")
 
 
 def learn(kubeconfig: Path, context: str | None) -> Learnt:
-    """Ask a given cluster what must be known before its cells have names; reads two things and changes none.
+    """Ask a given cluster what must be known before its cells have names; reads three things and changes none.
 
     :raises UsageError: the kubeconfig cannot be used as it is written.
     :raises ClusterError: the server cannot be reached, or does not take the credential.
@@ -34,13 +36,20 @@ def learn(kubeconfig: Path, context: str | None) -> Learnt:
         try:
             said = str(kube.server_version()["gitVersion"])
             kube_proxy = _has_kube_proxy(kube)
+            eci_profile = kube.raw(f"/apis/{ECI_PROFILE_GROUP}").status == 200
         except KubeError as refused:
             raise ClusterError(
                 f"the API server {kube.server} refuses the credential of --kubeconfig",
                 found=refused.message or str(refused),
                 remedy="see whether kubectl works with this kubeconfig and context",
             ) from None
-    return Learnt(said, minor_of(said), kube_proxy, server_by_name=not _is_address(cluster.host))
+    return Learnt(
+        said,
+        minor_of(said),
+        kube_proxy,
+        server_by_name=not _is_address(cluster.host),
+        eci_profile=eci_profile,
+    )
 
 
 def minor_of(git_version: str) -> str:

@@ -25,6 +25,8 @@ def conditions(settings: Settings, cell: Cell) -> frozenset[str]:
             held.add("exclusion-applied")
     if learnt is not None and learnt.server_by_name:
         held.add("server-by-name")
+    if learnt is not None and learnt.eci_profile:
+        held.add("eci-profile")
     if settings.scope.security_required:
         held.add("security-required")
     if settings.cloud.cloud is Cloud.EMULATOR:

@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 #: What the emulator must be told besides, so that a defect of the ECI side has nothing to contradict it.
 _TOGETHER_WITH = {"api-says-ready-without-node": "vnode-never-registers"}
 
+#: Defect to the parameter that the call is made without.
+_WITHOUT = {
+    "create-without-region": "RegionId",
+    "create-without-vswitch": "VSwitchId",
+    "create-without-security-group": "SecurityGroupId",
+    "create-without-kubeconfig": "KubeConfig",
+    "create-without-tls-flag": "TlsBootstrapEnabled",
+}
+
+
+def parameter_left_out(subject: Subject) -> str:
+    """The parameter that the subject's call lacks by its defect; empty where it lacks none."""
+    return next((_WITHOUT[name] for name in sorted(subject.defects & _WITHOUT.keys())), "")
+
 
 def create_request(subject: Subject) -> CreateRequest:
     """The parameters of the call, with the subject's defects in them."""
@@ -126,5 +140,5 @@ def make_pod(subject: Subject, **how: Any) -> str:
     """Create a Pod for the subject's VNode in namespace default; its name."""
     cell = subject.cell
     name = f"vnode-suite-{cell.run.id}-{secrets.token_hex(3)}"
-    cell.making.ensure(vnode_pod(name, cell.run.id, **how))
+    cell.making.ensure(vnode_pod(name, cell.run.id, taints=cell.run.settings.cloud.taints, **how))
     return name

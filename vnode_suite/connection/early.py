@@ -26,7 +26,7 @@ FIRST = frozenset({"NODE-02"})
 #: Watched for so long that nothing else should wait for them: judged when everything else of the version is. A
 #: defect that the whole cell has for a moment disturbs a heartbeat by less than its grace, and a VNode that fails
 #: on purpose not at all.
-JUDGED_LAST = frozenset({"NODE-02", "EVENT-01", "EVENT-02", "EVENT-03", "EVENT-04"})
+JUDGED_LAST = frozenset({"CREATE-07", "NODE-02", "EVENT-01", "EVENT-02", "EVENT-03", "EVENT-04"})
 
 
 @dataclass(frozen=True, slots=True)

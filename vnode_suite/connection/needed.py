@@ -13,6 +13,7 @@ from typing import Any
 from vnode_suite.access.deployment import RULES as APPROVER_RULES
 from vnode_suite.access.objects import NAMESPACE, RBAC
 from vnode_suite.access.rights import CERTIFICATES_GROUP, Kind, grants
+from vnode_suite.clusters.existing import ECI_PROFILE_GROUP
 from vnode_suite.clusters.kube import AccessRequest, KubeClient
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.core.settings import Settings
@@ -73,6 +74,7 @@ _DAEMONSETS = Text("seeing where DaemonSets put their Pods", "查看 DaemonSet �
 _EXCLUSION = Text(
     "keeping kube-proxy off VNodes (--vnode-apply-exclusion)", "排除 kube-proxy(--vnode-apply-exclusion)"
 )
+_SELECTOR = Text("a Selector of the suite's own for eci-profile", "套件自有的 eci-profile Selector")
 _EXTRA = Text("the extra right of 1.13", "1.13 的额外权限")
 
 #: What is made is also looked at, and deleted at the end; `update` is for a name that a first try has left.
@@ -122,6 +124,8 @@ def needed(settings: Settings, facts: VersionFacts) -> tuple[Needed, ...]:
         lines += [_needed(rule, _TO_APPROVER) for rule in APPROVER_RULES if _beyond(rule, lines)]
     if facts.lease_for_vnode:
         lines.append(Needed(("list", "delete"), "leases", _LEAVINGS, "coordination.k8s.io", LEASES_NAMESPACE))
+    if settings.cluster.learnt is not None and settings.cluster.learnt.eci_profile:
+        lines.append(Needed(_OWN, "selectors", _SELECTOR, ECI_PROFILE_GROUP, PODS_NAMESPACE))
     if settings.cluster.apply_exclusion != "off":
         lines.append(Needed(("create", "patch", "delete"), "daemonsets", _EXCLUSION, "apps", NAMESPACE))
     return tuple(lines)

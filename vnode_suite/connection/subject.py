@@ -300,6 +300,10 @@ class Subject:
         if self.identity_kind is Identity.BOOTSTRAP:
             identities.approver(self)
         self.exclusion()
+        if missing := creating.parameter_left_out(self):
+            # CREATE-01 makes that call, and sees it refused.
+            detail = Text(f"the call lacks {missing}", f"调用缺少参数 {missing}")
+            raise StepNotReached(Unreached("vnode", "parameter-missing", detail))
         return creating.create(self)
 
     @step("node")

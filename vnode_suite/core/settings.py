@@ -24,6 +24,8 @@ class Learnt:
     kube_proxy: bool
     #: Whether its kubeconfig names the server by a name rather than an address.
     server_by_name: bool = False
+    #: Whether it serves the Selectors of eci-profile.
+    eci_profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class ScopeSettings:
     security_required: bool = False
     strict_should: bool = False
     waivers: Path | None = None
+    #: For how long the certificate of a VNode on a given cluster is watched, in seconds; 0: not at all.
+    soak_seconds: float = 0.0
     #: Entries of the table of deadlines that were changed, in seconds.
     deadlines: dict[str, float] = field(default_factory=dict)
 

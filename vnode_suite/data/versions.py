@@ -102,6 +102,8 @@ class ModuleBuild:
     layout: str
     #: Version whose go.mod gives the third-party pins, for `borrowed-go-mod`.
     pins_from: str = ""
+    #: The Go it is built with, as GOTOOLCHAIN takes it; the oldest that builds every minor up to 1.24.
+    toolchain: str = "go1.19.13"
     #: Build tags.
     tags: tuple[str, ...] = ()
     #: Module path to the version taken instead of the release's.

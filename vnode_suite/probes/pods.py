@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +15,7 @@ from vnode_suite.model import Evidence, Observation, Source
 Json = dict[str, Any]
 #: Label and taint of a VNode, as the page "schedule Pods to a VNode" documents them.
 VNODE_KEY = "k8s.aliyun.com/vnode"
+HOST_KEY = "kubernetes.io/hostname"
 INSTANCE_ANNOTATION = "k8s.aliyun.com/eci-instance-id"
 
 
@@ -26,33 +27,92 @@ def vnode_pod(
     tolerates: bool = True,
     node_name: str = "",
     pinned: str = "",
+    labels: Mapping[str, str] | None = None,
+    taints: Iterable[tuple[str, str, str]] = (),
 ) -> Json:
     """A Pod for a VNode: by nodeSelector and toleration, or by nodeName.
 
-    :param pinned: with *selector*, the host name of the one VNode meant among several.
+    :param pinned: the host name of the one VNode meant among several.
+    :param labels: beside the suite's own.
+    :param taints: key, value and effect of those that the VNode was given besides its own: tolerated always, since
+        it is not by them that a Pod is to be kept off.
     """
+    tolerated = [*taints, *([(VNODE_KEY, "true", "NoSchedule")] if selector and tolerates else [])]
     spec: Json = {
         "containers": [{"name": "probe", "image": "registry.k8s.io/pause:3.9"}],
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 0,
     }
-    if selector:
-        spec["nodeSelector"] = {VNODE_KEY: "true"}
-        if pinned:
-            spec["nodeSelector"]["kubernetes.io/hostname"] = pinned
-        if tolerates:
-            spec["tolerations"] = [
-                {"key": VNODE_KEY, "operator": "Equal", "value": "true", "effect": "NoSchedule"}
-            ]
+    wanted = ({VNODE_KEY: "true"} if selector else {}) | ({HOST_KEY: pinned} if pinned else {})
+    if wanted:
+        spec["nodeSelector"] = wanted
+    if tolerated:
+        spec["tolerations"] = [
+            {"key": key, "operator": "Equal", "value": value, "effect": effect}
+            for key, value, effect in tolerated
+        ]
     if node_name:
         spec["nodeName"] = node_name
-    labels = {"app.kubernetes.io/managed-by": "vnode-suite", "vnode-suite/run": run_id}
+    ours = {"app.kubernetes.io/managed-by": "vnode-suite", "vnode-suite/run": run_id}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": "default", "labels": labels},
+        "metadata": {"name": name, "namespace": "default", "labels": {**(labels or {}), **ours}},
         "spec": spec,
     }
+
+
+#: Has a shell; the vendor's own public image, near every region (used throughout its documents of ECI).
+_SHELL_IMAGE = "registry.cn-hangzhou.aliyuncs.com/eci_open/busybox:1.30"
+_TRY_SECONDS = 3
+#: What :func:`reaching_pod` takes at most once it runs, in seconds.
+REACHING_SECONDS = 15.0
+
+
+def reaching_pod(
+    name: str,
+    run_id: str,
+    *,
+    node_name: str,
+    cluster_ip: str,
+    domain: str,
+    other_pod: str,
+    taints: Iterable[tuple[str, str, str]] = (),
+) -> Json:
+    """A Pod that tries what it can reach, writes a line on each to its log, and ends.
+
+    :param cluster_ip: of the Service ``kubernetes``, port 443.
+    :param other_pod: address of another Pod that answers on TCP 53; empty where there is none.
+    """
+    dial = f"nc -w {_TRY_SECONDS} -z"
+    tries = {
+        "cluster DNS": f"nslookup kubernetes.default.svc.{domain}",
+        "a ClusterIP": f"{dial} {cluster_ip} 443",
+    }
+    if other_pod:
+        tries["another Pod"] = f"{dial} {other_pod} 53"
+    # That it runs at all shows that its image could be pulled.
+    tries["an image registry"] = "true"
+    script = "; ".join(
+        f"if {command} >/dev/null 2>&1; then echo '{what}: yes'; else echo '{what}: no'; fi"
+        for what, command in tries.items()
+    )
+    pod = vnode_pod(name, run_id, node_name=node_name, taints=taints)
+    pod["spec"]["containers"] = [{"name": "probe", "image": _SHELL_IMAGE, "command": ["sh", "-c", script]}]
+    pod["spec"]["restartPolicy"] = "Never"
+    return pod
+
+
+def reached(log: str) -> tuple[tuple[str, bool], ...]:
+    """What a Pod of :func:`reaching_pod` said in its *log*."""
+    lines = (line.rpartition(": ") for line in log.splitlines())
+    return tuple((what, answer == "yes") for what, _, answer in lines if answer in ("yes", "no"))
+
+
+def dns_pod_address(kube: KubeClient) -> str:
+    """Address of a Pod of the cluster's DNS; empty where none runs."""
+    found = kube.list("/api/v1/namespaces/kube-system/pods", labelSelector="k8s-app=kube-dns")
+    return next((str(p["status"]["podIP"]) for p in found if p["status"].get("podIP")), "")
 
 
 def phase(pod: Mapping[str, Any] | None) -> str:

@@ -59,7 +59,9 @@ class Casebook:
         return not scope.selection or clause.id in {c.id for c in self.catalogue.select(scope.selection)}
 
     def withheld(self, clause: Clause) -> Text | None:
-        """Why *clause* is not looked at on somebody's cluster unless it is asked for by name; else ``None``."""
+        """Why *clause* is not looked at on somebody's cluster unless it is asked for; else ``None``."""
+        if self.settings.cluster.provider is not Provider.LOCAL and clause.id == _SOAKED:
+            return None if self.settings.scope.soak_seconds else _NO_SOAK
         if (
             self.settings.cluster.provider is not Provider.EXISTING
             or clause.id in self.settings.scope.selection
@@ -84,6 +86,9 @@ class Casebook:
         What knows nothing of the identity is shown once a version, in the first cell where the clause applies: a
         second VNode with its port closed would show nothing new.
         """
+        if clause.id == _SOAKED and self.settings.cluster.provider is not Provider.LOCAL:
+            # A second VNode would have to be watched as long, and run out of its certificate.
+            return
         for defect in self._fitting(clause, cell):
             first = cell == self._first_cell(clause, cell, defect)
             if self._permitted(defect) and (first or defect.where in _OF_THE_IDENTITY):
@@ -119,6 +124,13 @@ _WITHHELD: Mapping[str, Text] = {
         "在现有集群上,仅在明确要求时才提交不当的证书请求:--vnode-clause KCFG-04",
     )
 }
+#: Renewals come as seldom as the certificates of a cluster that is not the run's own live long.
+_SOAKED = "CREATE-07"
+_NO_SOAK = Text(
+    "whether certificates of this cluster are renewed takes longer than minutes: --vnode-profile full --vnode-soak "
+    "DURATION",
+    "该集群的证书续签无法在几分钟内观察到：请使用 --vnode-profile full --vnode-soak DURATION",
+)
 #: Defects that change what was there before the run: never made on a cluster of somebody else's.
 _TOUCHES_EVERYBODY = frozenset({"system-node-role-emptied", "foreign-label-added"})
 

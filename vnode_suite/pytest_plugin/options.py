@@ -113,6 +113,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("vnode-record", "record the exchange with the ECI API, without secrets", metavar="FILE"),
     Option("vnode-cassette", "recording to replay with --vnode-cloud replay", metavar="FILE"),
+    Option(
+        "vnode-soak",
+        "watch for this long, 90s, 30m, 12h or 400d, whether the VNode on a given cluster renews its certificate "
+        "(profile full)",
+        metavar="DURATION",
+    ),
     Option("vnode-waivers", "file of waivers (TOML)", metavar="FILE"),
     Option("vnode-strict-should", "a failed SHOULD rejects", switch=True),
     Option("vnode-keep", "keep what was made, to look at it", choices=("never", "on-failure", "always")),

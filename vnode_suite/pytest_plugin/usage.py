@@ -209,8 +209,30 @@ def _scope(values: Mapping[str, Any], cluster: ClusterSettings) -> ScopeSettings
         security_required=bool(values.get("security-required", False)),
         strict_should=bool(values.get("strict-should", False)),
         waivers=Path(waivers) if waivers else None,
+        soak_seconds=_soak(values, cluster),
         deadlines=_deadlines(values.get("deadline", ())),
     )
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def _soak(values: Mapping[str, Any], cluster: ClusterSettings) -> float:
+    """Seconds of ``--vnode-soak``."""
+    text = values.get("soak")
+    if text is None:
+        return 0.0
+    if values.get("profile") != "full":
+        raise UsageError("--vnode-soak needs --vnode-profile full", remedy="it takes as long as you say")
+    if cluster.provider is Provider.LOCAL:
+        raise UsageError(
+            "--vnode-soak is for a cluster of your own: --kubeconfig FILE",
+            remedy="leave it out: the local provider makes certificates that live for seconds",
+        )
+    number, unit = str(text)[:-1], str(text)[-1:]
+    if unit not in _UNITS or not number.isdigit() or not int(number):
+        raise UsageError(f"--vnode-soak {text!r} is not understood", wanted="90s, 30m, 12h or 400d")
+    return int(number) * _UNITS[unit]
 
 
 def _deadlines(texts: Iterable[str]) -> dict[str, float]:

@@ -11,15 +11,17 @@ from vnode_suite.eci.errors import EciError
 from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
 from vnode_suite.probes.snapshots import compare, dump
 
-_NO_INSTANCE = Text("no Pod of the run had an instance", "本次运行没有产生任何实例")
+_NOTHING = Text("the run made none whose end could be seen", "本次运行没有产生可供核对的对象")
 
 
 def vnodes(subject: Subject) -> Observation[Gone]:
     """VNodes of this cell that the cloud still lists, by id and by the run's tag."""
-    closed = closing.close_world(subject.world)
+    closed = _close(subject)
     if subject.has("delete-keeps-vnode"):
         closed = closing.close_twin(subject)
     mine = closed.vnodes_of(subject)
+    if not mine:
+        raise StepNotReached(_why_none(subject, "vnode"))
     client, run = subject.world.cloud.client, subject.cell.run
     try:
         listed = {found.id for found in client.describe_virtual_nodes(tags={RUN_TAG: run.id})}
@@ -34,7 +36,7 @@ def vnodes(subject: Subject) -> Observation[Gone]:
 
 def cluster_objects(subject: Subject) -> Observation[Gone]:
     """What this cell and its VNodes made that is still in the cluster."""
-    closed = closing.close_world(subject.world)
+    closed = _close(subject)
     with closing.unlabelled_node(subject) as planted:
         left = closing.leftovers(subject)
         made = closed.objects_of(subject) + planted
@@ -43,7 +45,7 @@ def cluster_objects(subject: Subject) -> Observation[Gone]:
 
 def foreign_objects(subject: Subject) -> Observation[Difference]:
     """Objects that the run did not make, before and after."""
-    closing.close_world(subject.world)
+    _close(subject)
     with closing.foreign_label(subject):
         after = dump(subject.world.kube)
     difference = compare(subject.world.before, after)
@@ -56,17 +58,31 @@ def foreign_objects(subject: Subject) -> Observation[Difference]:
 
 def instances(subject: Subject) -> Observation[Gone]:
     """Instances of Pods of this cell that the cloud still has."""
-    closed = closing.close_world(subject.world)
+    closed = _close(subject)
     if subject.has("instance-left"):
         closed = closing.close_twin(subject)
     made, left = closed.instances_of(subject)
     if not made:
         # No Pod of the run's ever had an instance: there is nothing whose end could be seen.
-        outcome = (subject if subject.sound is None else subject.sound).outcome(subject.pod)
-        raise StepNotReached(outcome.unreached or Unreached("pod", "no-instance", _NO_INSTANCE))
+        raise StepNotReached(_why_none(subject, "pod"))
     if subject.has("instance-left"):
         for instance in left:
             subject.world.cloud.purge(instance)
     return Observation(
         Gone(made, left), Source.CLOUD, evidence=(Evidence("instances made", "\n".join(made)),)
     )
+
+
+def _close(subject: Subject) -> closing.Closed:
+    """Close the world, once; what is to be closed must have been there, also where nothing else was selected."""
+    world = subject.world
+    if world.closed is None:
+        for cell in world.cells:
+            cell.sound.outcome(cell.sound.vnode)
+    return closing.close_world(world)
+
+
+def _why_none(subject: Subject, step: str) -> Unreached:
+    """Why there is nothing whose end could be seen: the *step* that makes it, where it was not reached."""
+    outcome = (subject if subject.sound is None else subject.sound).steps.known(step)
+    return (outcome.unreached if outcome else None) or Unreached(step, "nothing-was-made", _NOTHING)

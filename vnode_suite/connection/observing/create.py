@@ -18,7 +18,7 @@ from vnode_suite.checks.create import (
     ResourceGroup,
     TlsFlag,
 )
-from vnode_suite.connection.creating import create_request
+from vnode_suite.connection.creating import create_request, parameter_left_out
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.core.errors import DeadlineExceeded
@@ -28,20 +28,11 @@ from vnode_suite.eci.models import VirtualNode
 from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
 from vnode_suite.probes.vnodes import ASK_AGAIN, find
 
-#: Defect to the parameter that the call is made without.
-_WITHOUT = {
-    "create-without-region": "RegionId",
-    "create-without-vswitch": "VSwitchId",
-    "create-without-security-group": "SecurityGroupId",
-    "create-without-kubeconfig": "KubeConfig",
-    "create-without-tls-flag": "TlsBootstrapEnabled",
-}
-
 
 def call(subject: Subject) -> Observation[Call]:
     """The call as it was sent, and its answer."""
-    left_out = next((_WITHOUT[name] for name in sorted(subject.defects & _WITHOUT.keys())), None)
-    if left_out is not None:
+    left_out = parameter_left_out(subject)
+    if left_out:
         return _call_without(subject, left_out)
     subject.preconditions()
     outcome = subject.outcome(subject.vnode)

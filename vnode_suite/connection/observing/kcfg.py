@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
+from typing import Any
 
 from vnode_suite.access.approver.process import start_approver
 from vnode_suite.access.approver.rules import Variant
@@ -13,6 +16,7 @@ from vnode_suite.access.generate import Generated, access_request
 from vnode_suite.access.kubeconfig import Credential, build, view
 from vnode_suite.access.limited import account_with
 from vnode_suite.access.rights import Kind
+from vnode_suite.checks import kcfg as judged
 from vnode_suite.checks.kcfg import (
     Authority,
     Expiry,
@@ -26,6 +30,7 @@ from vnode_suite.checks.kcfg import (
     TokenLife,
     WhoAmI,
 )
+from vnode_suite.checks.registry import Check
 from vnode_suite.clusters.kube import AccessRequest, KubeClient, KubeError, KubeUnreachable
 from vnode_suite.connection import identities
 from vnode_suite.connection.observing.pre import handed_view, resolve_here
@@ -45,6 +50,7 @@ _VERIFY_CODES = {
     64: "server-certificate-wrong-name",
 }
 _DIAL_SECONDS = 10.0
+_NOBODYS = tuple(ip_network(each) for each in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"))
 
 
 def generation(subject: Subject) -> Observation[Generation]:
@@ -204,6 +210,7 @@ def authority(subject: Subject) -> Observation[Authority]:
     if seen.authority_problems:
         return Observation(Authority(seen.authority_problems[0], ""), Source.LOCAL)
     address = handed_view(subject)
+    _refuse_to_dial(address.host)
     dialled = subject.world.way.dialled_from_here(address.host, address.port)
     problem, detail = _handshake(dialled, address.host, seen.ca_pem)
     return Observation(
@@ -228,7 +235,23 @@ def _handshake(dialled: tuple[str, int], host: str, ca_pem: str) -> tuple[str, s
         slug = _VERIFY_CODES.get(refused.verify_code, "ca-does-not-verify-server")
         return slug, f"{slug.replace('-', ' ')}: {refused.verify_message}"
     except OSError as failed:
-        return "no-handshake", str(failed)
+        # Nobody showed a certificate: whether the CA is the server's cannot be told.
+        detail = Text(f"no TLS handshake with {host}: {failed}", f"与 {host} 未能完成 TLS 握手:{failed}")
+        raise StepNotReached(Unreached("api-server", "no-handshake", detail)) from None
+
+
+def _refuse_to_dial(host: str) -> None:
+    """Go on unless *host* is an address that belongs to nobody, so that whoever answers is not who is meant.
+
+    :raises StepNotReached: it is one that is set aside for documents (RFC 5737).
+    """
+    try:
+        meant = ip_address(host)
+    except ValueError:
+        return
+    if any(meant in network for network in _NOBODYS):
+        detail = Text(f"{host} is an address for documents, which nobody has", f"{host} 是仅供文档使用的地址")
+        raise StepNotReached(Unreached("api-server", "not-reached", detail))
 
 
 def resolution(subject: Subject) -> Observation[Resolution]:
@@ -253,12 +276,25 @@ def resolution(subject: Subject) -> Observation[Resolution]:
 def who(subject: Subject) -> Observation[WhoAmI]:
     """Who the server takes the credential for, by a refusal that names the user (there is no SelfSubjectReview)."""
     handed = subject.kubeconfig()
+    _need(subject, judged.kubeconfig_is_usable_as_it_stands, usable)
+    _need(subject, judged.authority_is_the_servers, authority)
     user, error = _asked(subject.world.way.from_here(handed.text.reveal()))
     return Observation(
         WhoAmI(user, handed.expected_user, error),
         Source.CLUSTER,
         evidence=(Evidence("authenticated as", user or error),),
     )
+
+
+def _need(subject: Subject, check: Check[Any], look: Callable[[Subject], Observation[Any]]) -> None:
+    """Go on only with a kubeconfig of which *check* holds: any other is not to be used from here either, since it
+    may be answered by anybody, or run a program.
+
+    :raises StepNotReached: it does not hold.
+    """
+    judgement = check(subject.observe(look))
+    if judgement.holds is False:
+        raise StepNotReached(Unreached("kubeconfig", judgement.reason, judgement.actual))
 
 
 def _asked(text: str) -> tuple[str, str]:

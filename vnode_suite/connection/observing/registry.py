@@ -16,6 +16,7 @@ from vnode_suite.connection.observing import (
     perm,
     port,
     pre,
+    rotation,
     sched,
 )
 from vnode_suite.connection.subject import Subject
@@ -69,6 +70,7 @@ LOOKS: Mapping[str, Look] = {
     "CREATE-04": create.tags,
     "CREATE-05": create.taints,
     "CREATE-06": create.resource_group,
+    "CREATE-07": rotation.renewals,
     "CREATE-09": create.place,
     "CREATE-10": create.pod_place,
     "CREATE-11": create.choice,
@@ -97,6 +99,8 @@ LOOKS: Mapping[str, Look] = {
     "SCHED-02": sched.by_name,
     "SCHED-03": sched.by_policy,
     "SCHED-04": sched.annotated,
+    "SCHED-05": sched.instance,
+    "SCHED-06": sched.reached,
     "CLEAN-01": clean.vnodes,
     "CLEAN-02": clean.cluster_objects,
     "CLEAN-03": clean.foreign_objects,

@@ -14,6 +14,10 @@ from typing import Any
 #: Addresses at the start and end of a vSwitch that nobody gets (VPC documentation: the first and the last
 #: three).
 RESERVED_ADDRESSES = 4
+#: Of the VPC that is there to be the wrong one.
+OTHER_VPC_CIDR = "172.31.0.0/16"
+#: An API server outside the VPC, for rules that concern one (TEST-NET-2, RFC 5737).
+OUTSIDE_ADDRESS = "198.51.100.10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ def build(
     main = make_id("vpc", account_id, region, run_id, "main")
     other = make_id("vpc", account_id, region, run_id, "other")
     found = Catalogue(
-        vpcs={main: Vpc(main, vpc_cidr), other: Vpc(other, "172.31.0.0/16")},
+        vpcs={main: Vpc(main, vpc_cidr), other: Vpc(other, OTHER_VPC_CIDR)},
         vswitches={
             name: VSwitch(name, cidr, region_zones[number % len(region_zones)], main)
             for number, (name, cidr) in enumerate(vswitches.items())
@@ -152,12 +156,14 @@ def build(
     from_api_server = [Rule("TCP", "10250/10250", host), Rule("TCP", "10255/10255", host)]
     sound = inside + from_api_server
     drop = Rule("TCP", "8080/8080", vpc_cidr, policy="Drop")
+    elsewhere = [Rule("TCP", "1/65535", OTHER_VPC_CIDR), Rule("UDP", "1/65535", OTHER_VPC_CIDR)]
+    outside = Rule("TCP", "10250/10250", f"{OUTSIDE_ADDRESS}/32")
     for name, vpc, kind, rules, managed in (
         ("as-the-page-asks", main, "enterprise", sound, False),
         ("normal-type", main, "normal", sound, False),
-        ("other-vpc", other, "enterprise", sound, False),
+        ("other-vpc", other, "enterprise", elsewhere + from_api_server, False),
         ("drop-of-equal-priority", main, "enterprise", [*sound, drop], False),
-        ("10250-only", main, "enterprise", [*from_api_server[:1]], False),
+        ("10250-only", main, "enterprise", [*inside, outside], False),
         ("managed-by-a-product", main, "enterprise", sound, True),
     ):
         group = make_id("sg", account_id, region, run_id, name)

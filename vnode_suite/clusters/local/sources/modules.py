@@ -1,7 +1,7 @@
 """Kubernetes built from its Go modules, where no release can be downloaded but a module proxy can be reached.
 
 The steps: fetch the release's module, copy its tree so that it can be written to, write a go.mod of our own
-around it, generate the one file that no release carries (the OpenAPI definitions), compile the commands.
+around it, generate the one file that old releases do not carry (the OpenAPI definitions), compile the commands.
 What a minor needs beside that is in `versions.toml`; how each program came to be is in its provenance.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 from vnode_suite.clusters.local.binaries import Binary
 from vnode_suite.clusters.local.sources import KUBERNETES_COMPONENTS, SourceUnavailable, gomod
-from vnode_suite.clusters.local.sources.toolchain import TOOLCHAIN, GoTool, find_go
+from vnode_suite.clusters.local.sources.toolchain import GoTool, find_go
 from vnode_suite.clusters.local.store import Store
 from vnode_suite.core.errors import AssetsError
 from vnode_suite.core.processes import Supervisor, log_tail
@@ -31,7 +31,8 @@ from vnode_suite.data.versions import KubernetesVersion, ModuleBuild
 NEEDED_BYTES = 4 * 2**30
 #: The parts of a release that the three commands are made of.
 _TREE_PARTS = ("cmd", "pkg", "plugin", "third_party", "api", "staging", "LICENSE")
-_OPENAPI_PACKAGE = "k8s.io/kubernetes/pkg/generated/openapi"
+_OPENAPI_FOLDER = "pkg/generated/openapi"
+_OPENAPI_PACKAGE = f"k8s.io/kubernetes/{_OPENAPI_FOLDER}"
 _OPENAPI_FILE = "zz_generated.openapi"
 _OPENAPI_TAG = "+k8s:openapi-gen="
 _OPENAPI_GENERATOR = "k8s.io/kube-openapi/cmd/openapi-gen"
@@ -81,7 +82,7 @@ class ModuleBuilds:
         return found if len(found) == len(KUBERNETES_COMPONENTS) else None
 
     def _build(self, patch: str, build: ModuleBuild, progress: Progress) -> None:
-        go = find_go(self.store, progress)
+        go = find_go(self.store, build.toolchain, progress)
         free = shutil.disk_usage(self.store.root).free
         if free < NEEDED_BYTES:
             raise SourceUnavailable(
@@ -127,7 +128,7 @@ class _Build:
         self.flags = ["-trimpath", *([f"-tags={','.join(build.tags)}"] if build.tags else [])]
         self.environment = {
             **os.environ,
-            "GOTOOLCHAIN": TOOLCHAIN,
+            "GOTOOLCHAIN": build.toolchain,
             "GOFLAGS": "-mod=mod",
             "GO111MODULE": "on",
             "GOWORK": "off",
@@ -146,8 +147,9 @@ class _Build:
             self._copy_tree(release)
             self._write_module(release, task)
             packages = self._packages(task)
-        with self.progress.task(f"{title}: generating the OpenAPI definitions", unit="packages") as task:
-            self._generate_openapi(packages, task)
+        if not (self.tree / _OPENAPI_FOLDER / f"{_OPENAPI_FILE}.go").exists():
+            with self.progress.task(f"{title}: generating the OpenAPI definitions", unit="packages") as task:
+                self._generate_openapi(packages, task)
         with self.progress.task(f"{title}: compiling", unit="packages") as task:
             task.expect(self._packages_to_compile())
             self._compile(release, task)
@@ -267,7 +269,7 @@ class _Build:
             self.module,
         )
         name = f"{_OPENAPI_FILE}.go"
-        shutil.copyfile(output / _OPENAPI_PACKAGE / name, self.tree / "pkg/generated/openapi" / name)
+        shutil.copyfile(output / _OPENAPI_PACKAGE / name, self.tree / _OPENAPI_FOLDER / name)
 
     def _packages_to_compile(self) -> int:
         """How many packages are not in Go's build cache: those are the ones that compiling will name."""
@@ -307,7 +309,7 @@ class _Build:
             "module": f"{gomod.KUBERNETES_MODULE}@v{self.patch}",
             "module_sum": release.checksum,
             "commit": release.commit,
-            "toolchain": TOOLCHAIN,
+            "toolchain": self.build.toolchain,
             "toolchain_origin": self.go.origin,
             "flags": [*self.flags, "CGO_ENABLED=0"],
             "deviations": list(self.build.deviations),

