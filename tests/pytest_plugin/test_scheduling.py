@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vnode_suite.pytest_plugin.distribution import VersionScheduling
+from vnode_suite.pytest_plugin.version_scheduling import VersionScheduling
 
 ITEMS = [f"test_{name}[{version}]" for version in ("1.13", "1.14", "1.15") for name in "abcdef"]
 

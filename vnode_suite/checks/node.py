@@ -18,7 +18,7 @@ class Listing:
     virtual_node_id: str
     #: Name of its Node; empty where none came.
     node: str
-    #: By what it was found: ``name-holds-id``, ``virtual-node-name``, ``address``.
+    #: By what it was found: ``name-holds-id``, ``virtual-node-name``, ``address``, ``new-since-the-call``.
     found_by: str
     seconds: float
     deadline: float

@@ -7,7 +7,6 @@ minors need, while a path such as `/api/v1/nodes` means the same in each.
 
 from __future__ import annotations
 
-import base64
 import copy
 import threading
 import time
@@ -33,7 +32,9 @@ from vnode_suite.clusters.kube_types import (
     WatchExpired,
     decoded,
 )
+from vnode_suite.clusters.kube_waiting import await_list
 from vnode_suite.clusters.kube_watch import WatchStream
+from vnode_suite.clusters.kube_ways import encoded, minimal_kubeconfig, remember_or_recall
 from vnode_suite.clusters.kubeconfig import (
     MemoryFiles,
     check_context,
@@ -41,7 +42,7 @@ from vnode_suite.clusters.kubeconfig import (
     parse_kubeconfig,
     read_kubeconfig_files,
 )
-from vnode_suite.core.errors import ClusterError, DeadlineExceeded
+from vnode_suite.core.errors import ClusterError
 from vnode_suite.core.modules import import_meanwhile
 
 PatchType = Literal["merge", "strategic", "json"]
@@ -59,8 +60,6 @@ REQUEST_TIMEOUT_SECONDS = 30.0
 CONNECT_TIMEOUT_SECONDS = 10.0
 #: A server drops a watch after 30-60 minutes anyway; asking for less lets an idle watch notice a dead server.
 WATCH_SECONDS = 300
-#: An unreachable server is asked again at this pace while a wait lasts.
-_RETRY_SECONDS = 0.2
 
 
 def preload() -> threading.Thread:
@@ -74,7 +73,8 @@ class KubeClient:
     def __init__(self, api: Any, files: MemoryFiles) -> None:
         self._api = api
         self._files = files
-        self._closed = False
+        #: Whether it was closed: a wait in another thread then ends at its next look.
+        self.closed = False
         self.server: str = api.configuration.host
 
     # -- making one ---------------------------------------------------------------------------------------
@@ -102,18 +102,18 @@ class KubeClient:
     @classmethod
     def with_token(cls, server: str, ca_pem: str, token: str) -> KubeClient:
         """A client that presents a bearer token (bootstrap or ServiceAccount)."""
-        return cls._from_document(_minimal_kubeconfig(server, ca_pem, {"token": token}), None, False)
+        return cls._from_document(minimal_kubeconfig(server, ca_pem, {"token": token}), None, False)
 
     @classmethod
     def with_certificate(cls, server: str, ca_pem: str, certificate_pem: str, key_pem: str) -> KubeClient:
         """A client that presents a client certificate."""
-        user = {"client-certificate-data": _base64(certificate_pem), "client-key-data": _base64(key_pem)}
-        return cls._from_document(_minimal_kubeconfig(server, ca_pem, user), None, False)
+        user = {"client-certificate-data": encoded(certificate_pem), "client-key-data": encoded(key_pem)}
+        return cls._from_document(minimal_kubeconfig(server, ca_pem, user), None, False)
 
     @classmethod
     def anonymous(cls, server: str, ca_pem: str) -> KubeClient:
         """A client without a credential."""
-        return cls._from_document(_minimal_kubeconfig(server, ca_pem, {}), None, False)
+        return cls._from_document(minimal_kubeconfig(server, ca_pem, {}), None, False)
 
     @classmethod
     def of_server(
@@ -150,12 +150,12 @@ class KubeClient:
         except config.ConfigException as problem:
             files.close()
             raise ClusterError(f"the context {chosen!r} cannot be used", found=str(problem)) from None
-        _remember_or_recall(settings, environment_proxy)
+        remember_or_recall(settings, environment_proxy)
         return cls(client.ApiClient(settings), files)
 
     def close(self) -> None:
         """Close the connections and forget the credential; a wait in another thread ends at once."""
-        self._closed = True
+        self.closed = True
         self._api.close()
         self._files.close()
 
@@ -336,40 +336,7 @@ class KubeClient:
         :param what: what is waited for, for the error.
         :raises DeadlineExceeded: names what was waited for and what there was last.
         """
-        deadline = time.monotonic() + deadline_seconds
-        items: dict[str, Json] = {}
-        trouble = ""
-        while True:
-            try:
-                patience = min(REQUEST_TIMEOUT_SECONDS, max(0.1, deadline - time.monotonic()))
-                listed, version = self.list_with_version(path, query, patience)
-                items = {_identity(item): item for item in listed}
-                found = predicate(list(items.values()))
-                while not found and (remaining := deadline - time.monotonic()) > 0:
-                    with self.open_watch(
-                        path, resource_version=version, timeout_seconds=remaining, **query
-                    ) as stream:
-                        for event in stream:
-                            version = event.object.get("metadata", {}).get("resourceVersion", version)
-                            _apply(items, event)
-                            found = predicate(list(items.values()))
-                            if found or time.monotonic() >= deadline:
-                                break
-                if found:
-                    return found
-            except WatchExpired:
-                continue
-            except KubeUnreachable as problem:
-                trouble = problem.detail
-            except KubeError as problem:
-                if problem.status < 500 and problem.status != 429:
-                    raise
-                trouble = problem.message
-            if self._closed or time.monotonic() >= deadline:
-                last = ", ".join(_summary(item) for item in items.values()) or "nothing"
-                found = f"{last}; {trouble}" if trouble else last
-                raise DeadlineExceeded(f"waited {deadline_seconds:g} s for {what}", found=found)
-            threading.Event().wait(_RETRY_SECONDS)
+        return await_list(self, path, predicate, deadline_seconds=deadline_seconds, what=what, query=query)
 
     def wait_for(
         self,
@@ -417,58 +384,8 @@ class KubeClient:
             return list(pool.map(lambda one: self.access_review(one, user=user, groups=groups), requests))
 
 
-#: How the user's kubeconfig reaches a server: its proxy, and the name that its certificate is looked at for. Other
-#: credentials for the same server, such as a new ServiceAccount's, go the same way.
-_ways: dict[str, tuple[str | None, str | None]] = {}
-
-
-def _remember_or_recall(settings: Any, given_by_the_user: bool) -> None:
-    if given_by_the_user:
-        _ways[settings.host] = (settings.proxy, settings.tls_server_name)
-        return
-    proxy, name = _ways.get(settings.host, (None, None))
-    settings.proxy = settings.proxy or proxy
-    settings.tls_server_name = settings.tls_server_name or name
-
-
 def _query_value(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
-
-
-def _identity(item: Json) -> str:
-    metadata = item.get("metadata", {})
-    return f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
-
-
-def _apply(items: dict[str, Json], event: WatchEvent) -> None:
-    if event.type == "DELETED":
-        items.pop(_identity(event.object), None)
-    elif event.type != "BOOKMARK":
-        items[_identity(event.object)] = event.object
-
-
-def _summary(item: Json) -> str:
-    """One object in a few words: its name and what its status says. Never its data, which may be secret."""
-    status = item.get("status")
-    status = status if isinstance(status, dict) else {}
-    conditions = [f"{c.get('type')}={c.get('status', 'True')}" for c in status.get("conditions") or []]
-    words = [str(status["phase"])] if status.get("phase") else []
-    name = item.get("metadata", {}).get("name", "")
-    return f"{item.get('kind', 'object')} {name} ({', '.join(words + conditions) or 'no status'})"
-
-
-def _minimal_kubeconfig(server: str, ca_pem: str, user: Json) -> Json:
-    cluster = {"server": server, "certificate-authority-data": _base64(ca_pem)}
-    return {
-        "clusters": [{"name": "it", "cluster": cluster}],
-        "users": [{"name": "it", "user": user}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-        "current-context": "it",
-    }
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
 
 
 __all__ = [

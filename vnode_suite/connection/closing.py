@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 #: Defects of twins that do not go when they are told to.
-_KEPT = ("delete-keeps-vnode", "instance-left")
+KEPT = ("delete-keeps-vnode", "instance-left")
 #: VNodes deleted side by side.
 _AT_ONCE = 8
 
@@ -79,7 +79,7 @@ def _close(world: World) -> Closed:
         cell.stop_early()
     # Never is more there at once than now: every VNode still runs.
     world.measure_memory()
-    vnodes = {i: cell.cell.id for cell in cells for i in _vnode_ids(cell)}
+    vnodes = {i: cell.cell.id for cell in cells for i in vnode_ids(cell)}
     instances: dict[str, str] = {}
     objects: dict[str, str] = {}
     for cell in cells:
@@ -89,12 +89,12 @@ def _close(world: World) -> Closed:
         _delete_pods(cell)
     subjects = [subject for cell in cells for subject in cell.subjects]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="closing") as pool:
-        list(pool.map(_delete_vnode, [subject for subject in subjects if not subject.has(*_KEPT)]))
+        list(pool.map(_delete_vnode, [subject for subject in subjects if not subject.has(*KEPT)]))
         for cell in cells:
             objects |= dict.fromkeys(_node_leavings(cell), cell.cell.id)
             _remove_requests(cell)
-            list(pool.map(partial(_remove_node, cell), _node_names(cell)))
-            remove_leavings(world, _leaving_names(cell))
+            list(pool.map(partial(remove_node, cell), _node_names(cell)))
+            remove_leavings(world, leaving_names(cell))
         for cell in cells:
             objects |= dict.fromkeys(_remove_identity(cell), cell.cell.id)
         exclusion.revert(world)
@@ -145,7 +145,7 @@ def close_twin(subject: Subject) -> Closed:
     _delete_vnode(subject)
     with suppress(KubeError, DeadlineExceeded):
         for name in [n for n in subject.world.nodes.nodes() if vnode.id in n]:
-            _remove_node(subject.cell, name)
+            remove_node(subject.cell, name)
         remove_leavings(subject.world, [vnode.id])
     return Closed({vnode.id: subject.cell.cell.id}, {}, {i: v for i, v in before.items() if v == vnode.id})
 
@@ -163,7 +163,7 @@ def retire(subject: Subject) -> None:
             _delete_pod(cell, pod["metadata"]["name"])
     _delete_vnode(subject)
     for name in sorted(names):
-        _remove_node(cell, name)
+        remove_node(cell, name)
     remove_leavings(cell.world, [virtual_node_id, *names])
 
 
@@ -194,11 +194,11 @@ def _instance_of(pod: Mapping[str, Any]) -> str:
     return str(written or f"that of Pod {pod['metadata']['name']}")
 
 
-def _vnode_ids(cell: CellRun) -> list[str]:
+def vnode_ids(cell: CellRun) -> list[str]:
     found = []
     for subject in cell.subjects:
         outcome = subject.steps.known("vnode")
-        if outcome and outcome.product and not subject.has("delete-keeps-vnode", "instance-left"):
+        if outcome and outcome.product and not subject.has(*KEPT):
             found.append(outcome.product.id)
     return list(dict.fromkeys(found))
 
@@ -281,25 +281,25 @@ def _undone(cell: CellRun, kind: str, name: str) -> None:
 
 def _node_names(cell: CellRun) -> list[str]:
     """Nodes of the cell's VNodes: those that were seen, and any whose name holds one of their ids."""
-    ids = _vnode_ids(cell)
+    ids = vnode_ids(cell)
     names = {subject.node_name for subject in cell.subjects if subject.node_name}
     names |= {name for name in cell.world.nodes.nodes() if any(i in name for i in ids)}
-    ours = {s.node_name for s in cell.subjects if s.has(*_KEPT)}
+    ours = {s.node_name for s in cell.subjects if s.has(*KEPT)}
     return sorted(names - ours)
 
 
 def _node_leavings(cell: CellRun) -> list[str]:
-    requests = [f"CertificateSigningRequest {c['metadata']['name']}" for c in _requests(cell)]
-    beside = [str(each) for each in leavings(cell.world, _leaving_names(cell))]
+    requests = [f"CertificateSigningRequest {c['metadata']['name']}" for c in requests_of(cell)]
+    beside = [str(each) for each in leavings(cell.world, leaving_names(cell))]
     return [f"Node {name}" for name in _node_names(cell)] + beside + requests
 
 
-def _leaving_names(cell: CellRun) -> list[str]:
+def leaving_names(cell: CellRun) -> list[str]:
     """What a Lease is called after, and a lock."""
-    return [*_node_names(cell), *_vnode_ids(cell)]
+    return [*_node_names(cell), *vnode_ids(cell)]
 
 
-def _requests(cell: CellRun) -> list[dict[str, Any]]:
+def requests_of(cell: CellRun) -> list[dict[str, Any]]:
     """CSRs by who asked: a VNode labels nothing."""
     api = cell.world.version.facts.csr_api
     listed = cell.world.kube.list(f"/apis/certificates.k8s.io/{api}/certificatesigningrequests")
@@ -307,18 +307,18 @@ def _requests(cell: CellRun) -> list[dict[str, Any]]:
     generated: Generated | None = outcome.product if outcome else None
     if generated is None:
         return []
-    ids = _vnode_ids(cell)
+    ids = vnode_ids(cell)
     names = {generated.username, *(f"system:vnode:{i}" for i in ids)}
     return [c for c in listed if c["spec"].get("username") in names]
 
 
 def _remove_requests(cell: CellRun) -> None:
     api = cell.world.version.facts.csr_api
-    for csr in _requests(cell):
+    for csr in requests_of(cell):
         _delete(cell, f"/apis/certificates.k8s.io/{api}/certificatesigningrequests/{csr['metadata']['name']}")
 
 
-def _remove_node(cell: CellRun, name: str) -> None:
+def remove_node(cell: CellRun, name: str) -> None:
     if not name:
         return
     kube = cell.world.kube
@@ -341,85 +341,3 @@ def _remove_identity(cell: CellRun) -> list[str]:
             _delete(cell, str(entry.undo["path"]))
             entry.undone()
     return removed
-
-
-def leftovers(subject: Subject) -> tuple[str, ...]:
-    """What is in the cluster now, was not there before the run, and is of this cell."""
-    cell, world = subject.cell, subject.world
-    found: list[str] = []
-    for path, kind in _LOOKED_FOR:
-        for item in world.kube.list(path):
-            meta = item["metadata"]
-            labels = meta.get("labels") or {}
-            mine = labels.get("vnode-suite/cell") == cell.cell.id
-            new_node = (
-                kind == "Node"
-                and meta["uid"] not in world.before.objects
-                and _not_anothers(cell, meta["name"])
-                and _may_be_a_vnode(cell, meta)
-            )
-            if (mine or new_node) and not meta.get("deletionTimestamp"):
-                found.append(f"{kind} {meta['name']}")
-    found += [str(each) for each in leavings(world, _leaving_names(cell))]
-    found += [f"CertificateSigningRequest {c['metadata']['name']}" for c in _requests(cell)]
-    return tuple(found)
-
-
-def _not_anothers(cell: CellRun, name: str) -> bool:
-    """Whether a new Node is not known to be another cell's (a twin that is closed later keeps its own)."""
-    kept = [s for c in cell.world.cells for s in c.subjects if s.has(*_KEPT)]
-    ids = [outcome.product.id for s in kept if (outcome := s.steps.known("vnode")) and outcome.product]
-    others = {s.node_name for c in cell.world.cells if c is not cell for s in c.subjects}
-    return name not in others and not any(i in name for i in ids)
-
-
-def _may_be_a_vnode(cell: CellRun, meta: Mapping[str, Any]) -> bool:
-    """Whether a new Node may be the run's: a cluster of others gets nodes of its own while it runs."""
-    if cell.world.cluster.ends_with_the_run:
-        return True
-    name = str(meta["name"])
-    return name.startswith(f"{cell.world.cloud.region}.") or any(i in name for i in _vnode_ids(cell))
-
-
-#: Where the run makes things, and nowhere else: on a given cluster it may not look into all Secrets.
-_LOOKED_FOR = (
-    ("/api/v1/nodes", "Node"),
-    ("/api/v1/namespaces/default/pods", "Pod"),
-    ("/api/v1/namespaces/kube-system/secrets", "Secret"),
-    ("/api/v1/namespaces/kube-system/serviceaccounts", "ServiceAccount"),
-    ("/api/v1/namespaces/default/persistentvolumeclaims", "PersistentVolumeClaim"),
-    ("/apis/rbac.authorization.k8s.io/v1/clusterroles", "ClusterRole"),
-    ("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", "ClusterRoleBinding"),
-    ("/apis/apps/v1/daemonsets", "DaemonSet"),
-)
-
-
-@contextmanager
-def unlabelled_node(subject: Subject) -> Iterator[tuple[str, ...]]:
-    """For the defect of that name: a Node as a VNode leaves it, which nothing marks as the run's."""
-    if not subject.has("unlabelled-node-left"):
-        yield ()
-        return
-    name = f"{subject.world.cloud.region}.vnd-left-by-{subject.cell.run.id}-{subject.identity_kind.value}"
-    subject.world.kube.create(
-        "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
-    )
-    try:
-        yield (f"Node {name}",)
-    finally:
-        _remove_node(subject.cell, name)
-
-
-@contextmanager
-def foreign_label(subject: Subject) -> Iterator[None]:
-    """For the defect of that name: a label on something that was there before the run."""
-    if not subject.has("foreign-label-added"):
-        yield
-        return
-    path = "/api/v1/namespaces/default"
-    kube = subject.world.kube
-    kube.patch(path, {"metadata": {"labels": {"vnode-suite/foreign": "yes"}}})
-    try:
-        yield
-    finally:
-        kube.patch(path, {"metadata": {"labels": {"vnode-suite/foreign": None}}})

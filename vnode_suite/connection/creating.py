@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from vnode_suite.connection.cloud import DEFECT_TAG, RUN_TAG
 from vnode_suite.connection.leavings import collections
+from vnode_suite.connection.products import Created
 from vnode_suite.eci.client import new_client_token
 from vnode_suite.eci.models import CreateRequest, Taint, VirtualNodeId
 from vnode_suite.model import Cloud, Identity, Text
@@ -15,7 +17,7 @@ from vnode_suite.probes.pods import vnode_pod
 from vnode_suite.probes.vnodes import find
 
 if TYPE_CHECKING:
-    from vnode_suite.connection.subject import Created, Subject
+    from vnode_suite.connection.subject import Subject
 
 #: What the emulator must be told besides, so that a defect of the ECI side has nothing to contradict it.
 _TOGETHER_WITH = {"api-says-ready-without-node": "vnode-never-registers"}
@@ -64,8 +66,6 @@ def create_request(subject: Subject) -> CreateRequest:
 
 def create(subject: Subject) -> Created:
     """Call CreateVirtualNode; the intent is journalled first."""
-    from vnode_suite.connection.subject import Created
-
     cell, world = subject.cell, subject.world
     request = create_request(subject)
     before = frozenset(world.nodes.nodes())
@@ -130,10 +130,26 @@ def _note_traces(subject: Subject, virtual_node_id: str) -> None:
     ).done()
 
 
-def address_of(subject: Subject, created: Created) -> str:
-    """IntranetIp of the VNode as the cloud tells it; empty while it does not."""
+def told_of(subject: Subject, created: Created, *, over: bool) -> tuple[str, bool]:
+    """IntranetIp of the VNode as the cloud tells it, empty while it does not; and whether it will say no more.
+
+    :param over: nobody waits for its word any longer.
+    """
     found = find(subject.world.cloud.client, created.id)
-    return found.intranet_ip if found else ""
+    return (found.intranet_ip, over or found.status != "Pending") if found else ("", over)
+
+
+def nodes_of_others(subject: Subject, created: Created, nodes: Iterable[str]) -> frozenset[str]:
+    """Which of *nodes* are known to be other VNodes of the run: by an id in the name, or because they were found."""
+    world = subject.world
+    ids = world.vnode_ids() - {created.id}
+    found = {
+        other.node_name
+        for cell in world.cells
+        for other in cell.subjects
+        if other is not subject and (theirs := other.steps.known("vnode")) and theirs.product is not created
+    }
+    return frozenset(name for name in nodes if name in found or any(each in name for each in ids))
 
 
 def make_pod(subject: Subject, **how: Any) -> str:

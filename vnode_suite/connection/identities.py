@@ -26,13 +26,14 @@ from vnode_suite.access.taking import Holding
 from vnode_suite.access.variants import VARIANTS, broken, with_token
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.connection.doubles import TlsDouble
+from vnode_suite.connection.products import Handed
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.core.secrets import Secret
 from vnode_suite.model import Identity, Unreached
 
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
-    from vnode_suite.connection.subject import Handed, Subject
+    from vnode_suite.connection.subject import Subject
 
 _approvers_guard = threading.Lock()
 _CERTIFICATE_DEFECTS = frozenset(
@@ -56,8 +57,6 @@ def generate(subject: Subject, kube: KubeClient) -> Generated:
 
 def handed(subject: Subject) -> Handed:
     """The kubeconfig with the subject's defects in it."""
-    from vnode_suite.connection.subject import Handed
-
     generated = subject.identity()
     way = subject.world.way
     if way.problem is not None:

@@ -13,7 +13,8 @@ from vnode_suite.probes.nodes import Transition
 
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
-    from vnode_suite.connection.subject import Created, Joined, Subject
+    from vnode_suite.connection.products import Created, Joined
+    from vnode_suite.connection.subject import Subject
 
 _REQUEST = {
     "pending": Text("certificate asked for", "提交证书请求"),

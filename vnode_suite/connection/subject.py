@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,11 +21,11 @@ from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.connection import creating, exclusion, identities
 from vnode_suite.connection.exclusive import stray_daemonset
 from vnode_suite.connection.gate import first_obstacle
+from vnode_suite.connection.products import Created, Handed, Joined, RunningPod
 from vnode_suite.connection.steps import Outcome, StepNotReached, Steps, outcome_of, step
+from vnode_suite.core.errors import DeadlineExceeded
 from vnode_suite.core.polling import poll
-from vnode_suite.core.secrets import Secret
 from vnode_suite.eci.errors import WrongState
-from vnode_suite.eci.models import CreateRequest
 from vnode_suite.model import Defect, Identity, Observation, Text, Unreached
 from vnode_suite.probes import pods
 from vnode_suite.probes.nodes import NOT_READY_TAINT, NodeHistory, find_vnode
@@ -43,46 +42,6 @@ ABSENCE_FACTOR = 4.0
 ABSENCE_FLOOR = 1.5
 #: Seconds.
 ABSENCE_MARGIN = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """The kubeconfig that is handed to the VNode."""
-
-    text: Secret
-    file_name: str
-    #: Who the server should take its credential for, as a prefix.
-    expected_user: str
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    """A VNode that CreateVirtualNode answered an id for."""
-
-    id: str
-    request: CreateRequest
-    #: When the call was made, on the monotonic clock.
-    called_at: float
-    nodes_before: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """A VNode's Node."""
-
-    name: str
-    found_by: str
-    #: From the call, in seconds.
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class RunningPod:
-    """A Pod of the suite's on a VNode."""
-
-    name: str
-    #: From its creation until it ran.
-    seconds: float
 
 
 class Subject:
@@ -313,17 +272,15 @@ class Subject:
         if self.sound is not None and created is self.sound.vnode():
             return self.sound.node()
 
-        def seen(history: NodeHistory) -> Joined | None:
+        def seen(history: NodeHistory, *, over: bool = False) -> Joined | None:
             nodes = history.nodes()
-            ids = self.world.vnode_ids() - {created.id}
-            others = frozenset(name for name in nodes if any(other in name for other in ids))
             found = find_vnode(
                 nodes,
                 virtual_node_id=created.id,
                 virtual_node_name=created.request.name,
-                address=partial(creating.address_of, self, created),
+                told=partial(creating.told_of, self, created, over=over),
                 before=created.nodes_before,
-                others=others,
+                others=creating.nodes_of_others(self, created, nodes),
             )
             if found is None:
                 return None
@@ -331,7 +288,14 @@ class Subject:
             return Joined(found[0], found[1], at - created.called_at)
 
         deadline = self.seconds("node-registered", absent="not-listed", took=self._join_took())
-        return self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"the Node of {created.id}")
+        try:
+            return self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"the Node of {created.id}")
+        except DeadlineExceeded:
+            # The cloud may never tell an address; the only Node that came since is then taken for it.
+            found = seen(self.world.nodes, over=True)
+            if found is None:
+                raise
+            return found
 
     @property
     def node_name(self) -> str:

@@ -158,16 +158,18 @@ def find_vnode(
     *,
     virtual_node_id: str,
     virtual_node_name: str,
-    address: Callable[[], str],
+    told: Callable[[], tuple[str, bool]],
     before: frozenset[str],
     others: frozenset[str] = frozenset(),
 ) -> tuple[str, str] | None:
     """Name of the Node that is this VNode, and by what it was found; ``None`` while there is none.
 
     Never by a name's pattern alone: by a name that holds the id, by the VirtualNodeName, or, among Nodes that are
-    new since the call and that nobody else explains, by an address that both sides tell.
+    new since the call and that nobody else explains, by an address that both sides tell. Where the two have no
+    address to compare, the only such Node is it: that is the last resort, since any cluster gets nodes of its own.
 
-    :param address: asks the cloud for the VNode's address; called only where a Node nobody explains has come.
+    :param told: asks the cloud for the VNode's address, and whether that is its last word; called only where a Node
+        nobody explains has come.
     :param before: Nodes that were there before the call.
     :param others: Nodes known to be other VNodes.
     """
@@ -180,8 +182,9 @@ def find_vnode(
     unexplained = {name: node for name, node in candidates.items() if name not in before}
     if not unexplained:
         return None
-    told = address()
+    address, final = told()
     for name, node in unexplained.items():
-        if told and internal_ip(node) == told:
+        if address and internal_ip(node) == address:
             return name, "address"
-    return None
+    silent = [name for name, node in unexplained.items() if not (address and internal_ip(node))]
+    return (silent[0], "new-since-the-call") if final and silent and len(unexplained) == 1 else None

@@ -7,28 +7,25 @@ died.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
-from vnode_suite.cleanup.journal import Record, read
+from vnode_suite.cleanup.journal import read
 from vnode_suite.cleanup.state import run_dir
-from vnode_suite.cleanup.undo import ClusterAccess, Left, standard_registry
 from vnode_suite.connection.run import Run, Wanted, ledger_name
 from vnode_suite.core.errors import DeadlineExceeded
 from vnode_suite.core.ledger import Event
 from vnode_suite.core.ledger import read as read_ledger
 from vnode_suite.core.polling import poll
 from vnode_suite.pytest_plugin.cases import Case, Casebook
+from vnode_suite.pytest_plugin.version_scheduling import VersionScheduling
+from vnode_suite.pytest_plugin.workers import Tail, clean_up_after
 
 #: What a worker is told by the controller, and what it tells at its end.
 RUN_ID = "vnode_suite_run_id"
@@ -36,15 +33,8 @@ RUN_ID = "vnode_suite_run_id"
 LEARNT = "vnode_suite_learnt"
 SECRETS = "vnode_suite_secrets"
 
-#: A worker needs two items to run one (it hands pytest the next one too); one more keeps it from waiting.
-#: Not a whole version at once: ``-x`` and the death of a worker should stop what was not begun.
-_AHEAD = 3
-#: How often the workers' ledgers are looked at, in seconds. A file has no watch that every system has.
-_LOOK_SECONDS = 0.25
 #: What an interrupted worker gets to close in order; its closing is bounded to 10 s. Then xdist ends it.
 _WORKER_SECONDS = 20.0
-#: What the supervisor of a killed worker gets to stop its processes: TERM, 5 s, KILL, one after the other.
-_SUPERVISOR_SECONDS = 30.0
 
 
 def distributes(config: pytest.Config) -> bool:
@@ -52,120 +42,6 @@ def distributes(config: pytest.Config) -> bool:
     if hasattr(config, "workerinput") or config.option.collectonly:
         return False
     return config.getoption("dist", "no") != "no" and bool(config.getoption("tx", None))
-
-
-@dataclass(slots=True)
-class _Load:
-    """What one worker has to do: positions in the collection."""
-
-    collection: list[str] | None = None
-    to_send: deque[int] = field(default_factory=deque)
-    sent: deque[int] = field(default_factory=deque)
-
-
-class VersionScheduling:
-    """Deals out whole versions; satisfies xdist's ``Scheduling`` protocol.
-
-    When a worker dies, the rest of its version is dropped: another worker would have to start a second
-    control plane, without the steps that came before. Versions that nobody has begun stay for the others.
-
-    :param workers: how many take part at first.
-    :param version_of: the version of a node id.
-    """
-
-    def __init__(self, workers: int, version_of: Callable[[str], str]) -> None:
-        self._workers = workers
-        self._version_of = version_of
-        self._loads: dict[Any, _Load] = {}
-        self._collected = 0
-        self._waiting: deque[deque[int]] = deque()
-        self.collection: list[str] | None = None
-        #: Node ids that nobody will run, with the id of the worker that died.
-        self.dropped: dict[str, str] = {}
-
-    @property
-    def nodes(self) -> list[Any]:
-        """The workers that are alive."""
-        return list(self._loads)
-
-    @property
-    def collection_is_completed(self) -> bool:
-        """Whether as many workers as take part have collected."""
-        return self._collected >= self._workers
-
-    @property
-    def tests_finished(self) -> bool:
-        """Whether everything was handed out and each worker waits only for the word to run its last item."""
-        if not self.collection_is_completed or self._waiting:
-            return False
-        return all(not load.to_send and len(load.sent) < 2 for load in self._loads.values())
-
-    @property
-    def has_pending(self) -> bool:
-        """Whether anything is still to be run."""
-        return bool(self._waiting) or any(load.to_send or load.sent for load in self._loads.values())
-
-    def add_node(self, node: Any) -> None:
-        """A worker is there; it has not collected yet."""
-        self._loads[node] = _Load()
-
-    def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
-        """A worker has collected."""
-        self._loads[node].collection = list(collection)
-        self._collected += 1
-
-    def schedule(self) -> None:
-        """Give work to every worker that has none."""
-        if self.collection is None:
-            self.collection = next(
-                (c for load in self._loads.values() if (c := load.collection) is not None), []
-            )
-            versions: dict[str, deque[int]] = {}
-            for position, item in enumerate(self.collection):
-                versions.setdefault(self._version_of(item), deque()).append(position)
-            self._waiting.extend(versions.values())
-        for node in self.nodes:
-            self._feed(node)
-
-    def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
-        """A worker has run an item."""
-        load = self._loads[node]
-        load.sent.remove(item_index)
-        self._feed(node)
-
-    def remove_node(self, node: Any) -> str | None:
-        """A worker is gone; returns the item that it was running, if it did not end in order."""
-        load = self._loads.pop(node)
-        # One that ended in order has told its output; it may have been stopped (-x) before its last item.
-        if self.collection is None or hasattr(node, "workeroutput") or not (load.sent or load.to_send):
-            return None
-        lost = [self.collection[position] for position in (*load.sent, *load.to_send)]
-        self.dropped.update(dict.fromkeys(lost, node.gateway.id))
-        return lost[0]
-
-    def mark_test_pending(self, item: str) -> None:
-        """Not done: an item is run once."""
-        raise NotImplementedError("an item of an acceptance run is not run again")
-
-    def remove_pending_tests_from_node(self, node: Any, indices: Sequence[int]) -> None:
-        """Not done: nothing is taken from a worker."""
-        raise NotImplementedError("nothing is taken from a worker")
-
-    def _feed(self, node: Any) -> None:
-        load = self._loads[node]
-        if load.collection is None or node.shutting_down:
-            return
-        if load.collection != self.collection:
-            # The scenarios were changed meanwhile: positions would mean other items there.
-            node.shutdown()
-            return
-        if not load.to_send and self._waiting:
-            load.to_send = self._waiting.popleft()
-        if more := [load.to_send.popleft() for _ in range(min(_AHEAD - len(load.sent), len(load.to_send)))]:
-            load.sent.extend(more)
-            node.send_runtest_some(more)
-        if not load.to_send and not self._waiting:
-            node.shutdown()
 
 
 class Distribution:
@@ -337,86 +213,3 @@ class Distribution:
     def _version_of(self, item: str) -> str:
         case = (self._items or {}).get(item)
         return case.cell.version if case else ""
-
-
-class Tail:
-    """Tells of every event that workers append to their ledgers, on a thread of its own.
-
-    :param folder: of the run.
-    """
-
-    def __init__(self, folder: Path, tell: Callable[[Event], None]) -> None:
-        self._folder = folder
-        self._tell = tell
-        self._told: dict[Path, int] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="ledger-tail", daemon=True)
-
-    def start(self) -> None:
-        """Begin to follow."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Tell what is left to tell, and end."""
-        self._over.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _follow(self) -> None:
-        while not self._over.wait(_LOOK_SECONDS):
-            self._look()
-        self._look()
-
-    def _look(self) -> None:
-        for path in sorted(self._folder.glob(ledger_name("*"))):
-            for event in self._new(path):
-                self._tell(event)
-
-    def _new(self, path: Path) -> Iterator[Event]:
-        with path.open("rb") as stream:
-            stream.seek(self._told.get(path, 0))
-            for line in stream:
-                if not line.endswith(b"\n"):
-                    return
-                self._told[path] = self._told.get(path, 0) + len(line)
-                with suppress(ValueError):
-                    yield json.loads(line)
-
-
-def clean_up_after(run_id: str, worker: str) -> tuple[Left, ...]:
-    """Remove what a worker that was killed left; returns what could not be.
-
-    Its supervisor does most of it and is waited for. What is in a cluster that died with the worker is gone.
-    """
-    path = run_dir(run_id) / f"journal-{worker}.jsonl"
-    if not path.exists():
-        return ()
-    record = read(path)
-    folders = [Path(str(e.undo["path"])) for e in record.left if e.undo.get("action") == "remove-folder"]
-    with suppress(DeadlineExceeded):
-        # Removing its folder is the last thing that a supervisor does.
-        poll(
-            lambda: None if any(folder.exists() for folder in folders) else True,
-            what=f"the supervisor of {worker}",
-            deadline_seconds=_SUPERVISOR_SECONDS,
-            interval_seconds=0.1,
-        )
-    clusters = ClusterAccess(record.clusters)
-    try:
-        left = standard_registry(clusters).undo_all(_still_there(record))
-    finally:
-        clusters.close()
-    if not left:
-        path.unlink()
-        with suppress(OSError):  # Other processes of the run have journals here.
-            path.parent.rmdir()
-    return left
-
-
-def _still_there(record: Record) -> Iterable[Any]:
-    """Entries of *record* that did not go with the worker's own processes."""
-    for entry in record.left:
-        reach = record.clusters.get(str(entry.undo.get("cluster")))
-        lived_in_processes = reach is not None and reach.kubeconfig is None
-        if not (entry.undo.get("ends_with_run") or lived_in_processes):
-            yield entry

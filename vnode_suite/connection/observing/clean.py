@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vnode_suite.checks.clean import Difference, Gone
-from vnode_suite.connection import closing
+from vnode_suite.connection import closing, leftovers
 from vnode_suite.connection.cloud import RUN_TAG
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
@@ -37,8 +37,8 @@ def vnodes(subject: Subject) -> Observation[Gone]:
 def cluster_objects(subject: Subject) -> Observation[Gone]:
     """What this cell and its VNodes made that is still in the cluster."""
     closed = _close(subject)
-    with closing.unlabelled_node(subject) as planted:
-        left = closing.leftovers(subject)
+    with leftovers.unlabelled_node(subject) as planted:
+        left = leftovers.leftovers(subject)
         made = closed.objects_of(subject) + planted
     return Observation(Gone(made, left), Source.CLUSTER, evidence=(Evidence("made", "\n".join(made)),))
 
@@ -46,7 +46,7 @@ def cluster_objects(subject: Subject) -> Observation[Gone]:
 def foreign_objects(subject: Subject) -> Observation[Difference]:
     """Objects that the run did not make, before and after."""
     _close(subject)
-    with closing.foreign_label(subject):
+    with leftovers.foreign_label(subject):
         after = dump(subject.world.kube)
     difference = compare(subject.world.before, after)
     lines = "\n".join(difference.changes) or "no difference"
