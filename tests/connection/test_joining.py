@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from vnode_suite.checks.port import Answer
-from vnode_suite.connection.joining import tell_the_join
+from vnode_suite.connection.joining import tell_its_events, tell_the_join
 from vnode_suite.connection.observing.port import of_10250, of_10255
 from vnode_suite.connection.steps import Outcome
 from vnode_suite.connection.subject import Created, Joined
+from vnode_suite.eci.errors import EciError
+from vnode_suite.eci.models import VNodeEvent
 from vnode_suite.model import Observation, Source
 from vnode_suite.probes.nodes import Transition
 
@@ -97,4 +99,32 @@ def test_where_no_vnode_was_created_nothing_is_told() -> None:
     """A cell that never came so far has no join."""
     joining = cell(states={}, changes=[], created=False)
     tell_the_join(joining)
+    assert joining.told == []
+
+
+def test_what_the_service_says_is_told_with_its_cause() -> None:
+    """Each event as it came, and the diagnosis of all of them."""
+    text = 'Get "https://10.0.0.1:6443/version": dial tcp 10.0.0.1:6443: i/o timeout'
+    joining = cell(states={}, changes=[])
+    event = VNodeEvent("Warning", "Failed", text, count=2)
+    known = SimpleNamespace(id="vnd-1", events=(event,))
+    client = SimpleNamespace(describe_virtual_nodes=lambda ids: [known])
+    joining.world = SimpleNamespace(cloud=SimpleNamespace(client=client))
+    tell_its_events(joining)
+    raw, diagnosed = joining.told
+    assert (raw["message"], raw["count"], raw["virtual_node_id"]) == (text, 2, "vnd-1")
+    assert [cause["cause"] for cause in diagnosed["causes"]] == ["api-server-unreachable"]
+
+
+def test_a_service_that_cannot_be_asked_disturbs_nothing() -> None:
+    """The step says already that the VNode did not come."""
+
+    def refuse(ids: list[str]) -> None:
+        raise EciError("slow down", code="Throttling", http_status=429)
+
+    joining = cell(states={}, changes=[])
+    joining.world = SimpleNamespace(
+        cloud=SimpleNamespace(client=SimpleNamespace(describe_virtual_nodes=refuse))
+    )
+    tell_its_events(joining)
     assert joining.told == []

@@ -133,6 +133,8 @@ def started(*, scripts: bool = True) -> Iterator[Browser]:
     if not scripts:
         options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    # axe takes the matrix of ten versions within seconds, or within minutes on a machine that is busy.
+    driver.set_script_timeout(300)
     try:
         yield Browser(driver)
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from vnode_suite.core.ledger import Ledger
 from vnode_suite.core.secrets import Registry
 from vnode_suite.data.catalogue import Catalogue, load_catalogue, not_applicable
+from vnode_suite.diagnosis import diagnose
 from vnode_suite.model import Applies, Basis, Clause, Grade, Level, Text
 from vnode_suite.report.types import Report
 
@@ -141,6 +142,8 @@ class Story:
     missed: tuple[str, ...] = ()
     #: The writer is killed after so many cells; None: the run ends in order.
     killed_after_cells: int | None = None
+    #: What the service says of each VNode that does not come.
+    service_says: str = ""
     signal: str | None = None
     exit_status: int = 0
     evidence_text: str = '{"kind": "Node", "status": {"conditions": [{"type": "Ready", "status": "True"}]}}'
@@ -267,6 +270,8 @@ class Story:
                 text=text,
                 severity="normal",
             )
+        if self.service_says:
+            self._say(cell)
         steps = dict.fromkeys(("cluster", "kubeconfig", "created", "registered"), 0.8)
         for step, seconds in {**steps, "ready": 4.2 + len(cell) % 3}.items():
             missed = step in self.unreached.values()
@@ -280,6 +285,12 @@ class Story:
                 detail=Text("It did not come within 300 s.", "300 秒内未出现。") if missed else None,
                 seconds=seconds,
             )
+
+    def _say(self, cell: str) -> None:
+        envelope = {"cell": cell, "subject": "sound"}
+        told = {"event_type": "Warning", "reason": "FailedConnect", "message": self.service_says, "count": 3}
+        self.ledger.write("vnode-event", **envelope, virtual_node_id="vnd-2zeexample", **told)
+        self.ledger.write("diagnosis", **envelope, **diagnose([self.service_says]).as_dict())
 
     def _result(self, each: Clause, cell: str, version: str, identity: str) -> None:
         outside = (
@@ -362,7 +373,9 @@ def failing(path: Path) -> Story:
 def incomplete(path: Path) -> Story:
     """The VNode never comes Ready: what needs it could not run."""
     return Story(
-        path, unreached=dict.fromkeys(("NODE-02", "NODE-06", "PORT-01", "PORT-02", "SCHED-01"), "ready")
+        path,
+        unreached=dict.fromkeys(("NODE-02", "NODE-06", "PORT-01", "PORT-02", "SCHED-01"), "ready"),
+        service_says='Get "https://10.0.0.1:6443/version": dial tcp 10.0.0.1:6443: i/o timeout',
     )
 
 

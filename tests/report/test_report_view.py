@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import stories
+from markupsafe import escape
 from stories import Teller
 
 from vnode_suite.core.ledger import read
 from vnode_suite.model import Status, Text
 from vnode_suite.report.document import build
 from vnode_suite.report.figures import marks, ready_chart, timeline
-from vnode_suite.report.html import bilingual
+from vnode_suite.report.html import bilingual, render_html
 from vnode_suite.report.html_view import view
 from vnode_suite.report.reproduce import reproduce
 
@@ -105,3 +106,15 @@ def test_backticks_set_code_and_nothing_else_becomes_markup() -> None:
     """A remedy names commands; whatever else it holds is text."""
     shown = bilingual(Text("run `sweep --yes` <now>", "运行 `sweep --yes`"))
     assert "run <code>sweep --yes</code> &lt;now&gt;" in shown
+
+
+def test_a_join_that_failed_is_explained_by_the_services_events(told: Teller, ledger_path: Path) -> None:
+    """Cause and remedy in words, once for all cells, beside the step that was not reached; the raw event too."""
+    prepared = view(told(stories.incomplete(ledger_path)))
+    (blocked,) = [each for each in prepared.blocked if each.step == "ready"]
+    assert [cause.name for cause in blocked.causes] == ["api-server-unreachable"]
+    assert blocked.causes[0].remedy is not None
+    assert len(blocked.events) == 1
+    page = render_html(prepared.report)
+    assert "dial tcp 10.0.0.1:6443: i/o timeout" in page
+    assert str(escape(blocked.causes[0].title.zh)) in page

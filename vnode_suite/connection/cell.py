@@ -14,7 +14,7 @@ from vnode_suite.access.creating import Making
 from vnode_suite.access.objects import Naming
 from vnode_suite.connection.early import Early, early_work
 from vnode_suite.connection.identities import stop_approver
-from vnode_suite.connection.joining import tell_the_join
+from vnode_suite.connection.joining import tell_its_events, tell_the_join
 from vnode_suite.connection.subject import Subject
 from vnode_suite.core.secrets import Secret
 from vnode_suite.model import Cell, Defect, Grade, Source, Text
@@ -180,6 +180,9 @@ class CellRun:
             detail=detail,
             seconds=round(seconds, 3),
         )
+        missed = subject == self.sound.name and state == "unreached"
+        if missed and (step == "node" or (step == "ready" and self.sound.node_name)):
+            tell_its_events(self)
 
 
 def _quietly(work: Callable[[], object]) -> None:

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from vnode_suite.core.errors import SuiteError
+from vnode_suite.diagnosis import EventText, diagnose
 from vnode_suite.model import Text
 from vnode_suite.probes.nodes import Transition
+from vnode_suite.probes.vnodes import find
 
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
@@ -59,6 +62,37 @@ def tell_the_join(cell: CellRun) -> None:
             severity=moment.severity,
             step=moment.step,
         )
+
+
+def tell_its_events(cell: CellRun) -> None:
+    """Write what the service says of *cell*'s VNode that does not come, and the causes that it names.
+
+    Asked at once: when the cell is closed, the VNode and its events are gone.
+    """
+    created: Created | None = _product(cell.sound, "vnode")
+    if created is None:
+        return
+    try:
+        found = find(cell.world.cloud.client, created.id)
+    except SuiteError:
+        # It could not be asked; the step says that the VNode did not come, and that is what is judged.
+        return
+    events = found.events if found is not None else ()
+    envelope = {"cell": cell.cell.id, "subject": cell.sound.name}
+    for event in events:
+        cell.run.ledger.write(
+            "vnode-event",
+            **envelope,
+            virtual_node_id=created.id,
+            event_type=event.type,
+            reason=event.reason,
+            message=event.message,
+            count=event.count,
+            first=event.first_timestamp,
+            last=event.last_timestamp,
+        )
+    said = diagnose(EventText(each.message, each.reason, each.type, each.count) for each in events)
+    cell.run.ledger.write("diagnosis", **envelope, **said.as_dict())
 
 
 def moments(subject: Subject, created: Created) -> Iterator[Moment]:

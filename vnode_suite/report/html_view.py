@@ -6,9 +6,9 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from vnode_suite.model import Level, Status, Text
+from vnode_suite.report.collect import as_text
 from vnode_suite.report.endings import counts
 from vnode_suite.report.figures import Mark, marks
 from vnode_suite.report.reproduce import reproduce
@@ -82,6 +82,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """A cause that the service's events name, in words."""
+
+    name: str
+    title: Text
+    remedy: Text | None
+    #: The event's text that named it.
+    matched: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """A failure, or an error, told in plain words."""
 
@@ -89,7 +100,7 @@ class Trouble:
     group: Group
     commands: tuple[str, ...]
     events: tuple[VNodeEvent, ...]
-    causes: tuple[dict[str, Any], ...]
+    causes: tuple[Cause, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,9 @@ class Blocked:
     step: str
     detail: Text | None
     rows: tuple[Row, ...]
+    #: What the service says, where the step is part of the VNode's way from the call to Ready.
+    events: tuple[VNodeEvent, ...]
+    causes: tuple[Cause, ...]
 
     @property
     def clauses(self) -> tuple[str, ...]:
@@ -244,16 +258,27 @@ def _troubles(report: Report, entries: Iterable[Entry]) -> tuple[Trouble, ...]:
                     events=_first_alike(
                         e for e in report.vnode_events if e.cell in cells and e.subject == "sound"
                     ),
-                    causes=tuple(
-                        cause
-                        for diagnosis in report.diagnoses
-                        if diagnosis.get("cell") in cells and diagnosis.get("subject", "sound") == "sound"
-                        for cause in diagnosis.get("causes") or ()
-                        if cause.get("clause") in (entry.clause.id, None)
-                    ),
+                    causes=_causes(report, cells, entry.clause),
                 )
             )
     return tuple(sorted(told, key=lambda trouble: trouble.clause.level is not Level.MUST))
+
+
+def _causes(report: Report, cells: set[str], clause: ClauseInfo | None) -> tuple[Cause, ...]:
+    """Causes of a join that failed in *cells*; of those that a clause is not about, none but for a Node's clauses."""
+    named = {
+        str(cause.get("cause")): Cause(
+            str(cause.get("cause")),
+            as_text(cause.get("title")) or Text(str(cause.get("cause")), str(cause.get("cause"))),
+            as_text(cause.get("remedy")),
+            str(cause.get("matched") or ""),
+        )
+        for diagnosis in report.diagnoses
+        if diagnosis.get("cell") in cells and diagnosis.get("subject", "sound") == "sound"
+        for cause in diagnosis.get("causes") or ()
+        if clause is None or clause.chapter == "NODE" or cause.get("clause") in (clause.id, None)
+    }
+    return tuple(named.values())
 
 
 def _first_alike(events: Iterable[VNodeEvent]) -> tuple[VNodeEvent, ...]:
@@ -270,8 +295,14 @@ def _blocked(report: Report) -> tuple[Blocked, ...]:
         for step in report.steps
         if step.state == "unreached" and step.subject == "sound"
     }
-    return tuple(
-        Blocked(step, unreached.get(step) or rows[0].actual, tuple(rows)) for step, rows in waiting.items()
+    return tuple(_blocked_by(report, step, unreached.get(step), rows) for step, rows in waiting.items())
+
+
+def _blocked_by(report: Report, step: str, detail: Text | None, rows: list[Row]) -> Blocked:
+    cells = {row.cell for row in rows} if step in ("node", "ready") else set()
+    events = _first_alike(e for e in report.vnode_events if e.cell in cells and e.subject == "sound")
+    return Blocked(
+        step, detail or rows[0].actual, tuple(rows), events, _causes(report, cells, None) if cells else ()
     )
 
 
