@@ -148,6 +148,15 @@ def test_nothing_sticks_out_of_the_window(
     assert window.js("return document.documentElement.scrollWidth") <= size[0]
 
 
+def test_the_full_matrix_fits_a_desktop(window: Browser, pages: dict[str, Path]) -> None:
+    """Twenty cells stand beside their clauses without scrolling."""
+    window.open(pages["matrix"])
+    wide, room = window.js(
+        "const box = document.querySelector('table.matrix').parentElement; return [box.scrollWidth, box.clientWidth]"
+    )
+    assert wide <= room
+
+
 @languages
 def test_the_keyboard_leads_everywhere(window: Browser, pages: dict[str, Path], language: str) -> None:
     """Tab walks through all that can be used, in the order of reading, each with a focus that can be seen."""
