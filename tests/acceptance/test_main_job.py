@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from vnode_suite.cleanup.sweep import sweep
 from vnode_suite.core.polling import poll
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
 
 #: The closing of an interrupted run takes some 2 s on two idle cores; others may use the machine.
 CLOSING_SECONDS = 60.0
@@ -111,3 +115,66 @@ def test_killed_worker_costs_its_version_only(launch, tmp_path: Path) -> None:
     assert not job.report["cleanup"]["left"]
     assert job.traces() == []
     assert not (tmp_path / "state" / "runs" / job.run_id).exists()
+
+
+#: Clause, last day and what becomes of the waiver where NODE-03 fails and NODE-01 holds.
+HOLDS = ("NODE-03", "2999-12-31", "used")
+STALE = ("NODE-01", "2999-12-31", "stale")
+OVER = ("NODE-01", "2020-01-31", "expired")
+
+
+@pytest.mark.parametrize(("waivers", "status"), [((HOLDS,), 0), ((HOLDS, STALE), 13), ((HOLDS, OVER), 13)])
+def test_a_waiver_stands_beside_the_status_and_ends(
+    launch, tmp_path: Path, waivers: tuple[tuple[str, str, str], ...], status: int
+) -> None:
+    """The failure stays one, with the reason beside it; a waiver that excuses nothing or is over exits 13."""
+    row = '[[waiver]]\nclause = "{}"\ncell = "*"\nreason = "ticket 7"\nowner = "platform"\nexpires = {}\n'
+    file = tmp_path / "waivers.toml"
+    file.write_text("".join(row.format(*each[:2]) for each in waivers), encoding="utf-8")
+    job = launch(
+        f"--vnode-waivers={file}",
+        "--vnode-profile=standard",
+        "--vnode-identity=serviceaccount",
+        "--vnode-clause=NODE-01,NODE-03",
+        "--vnode-defect=wrong-type-label",
+    )
+    assert job.ended() == status, job.output
+    results = {each["clause"]: each for each in job.report["results"]}
+    assert (results["NODE-03"]["status"], results["NODE-03"]["waiver"]) == ("failed", "ticket 7")
+    assert (results["NODE-01"]["status"], results["NODE-01"]["waiver"]) == ("passed", None)
+    told = [(each["clause"], each["expires"], each["state"]) for each in job.report["verdict"]["waivers"]]
+    assert told == list(waivers)
+    assert "Waived: NODE-03" in job.output
+
+
+def test_renewals_are_watched_on_a_control_plane_of_their_own(launch) -> None:
+    """Two renewals in time; the right taken away and a VNode that never asks are named; standard says it looks not."""
+    job = launch(
+        "--vnode-profile=full",
+        "--vnode-controls=on",
+        "--vnode-identity=bootstrap",
+        "--vnode-clause=CREATE-07",
+    )
+    assert job.ended() == 0, job.output
+    (row,) = [row for row in job.report["results"] if row["clause"] == "CREATE-07"]
+    assert (row["status"], "2 renewals" in row["actual"]["en"]) == ("passed", True)
+    (signer,) = [each["text"] for each in row["evidence"] if each["name"] == "signed by"]
+    assert "kube-controller-manager v1.22" in signer
+    caught = {each["defect"]: each["observed_reason"] for each in job.report["controls"]}
+    assert caught == {"renewal-stops": "not-renewed", "selfnodeclient-missing": "renewal-not-approved"}
+    assert job.traces() == []
+
+
+def test_a_defect_fails_what_it_declares_and_nothing_else() -> None:
+    """The five ways of breaking a join that the sweep is first asked for, each against a sound run."""
+    five = ("approver-off", "kubeconfig-wrong-ca", "pods-patch-missing", "port-10255-closed")
+    done = subprocess.run(
+        [sys.executable, "benchmarks/defect_sweep.py", *five, "kube-proxy-not-excluded"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert (done.returncode, "5 defects, 0 not as declared" in done.stdout) == (0, True), done.stdout

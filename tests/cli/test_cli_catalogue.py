@@ -121,6 +121,20 @@ def test_every_clause_can_be_explained(vnode_suite: Command) -> None:
             assert (done.exit_code, clause.id in done.stdout) == (0, True), done.output
 
 
+def test_from_the_page_to_the_evidence_and_back(vnode_suite: Command) -> None:
+    """A section of the page names its clauses; a clause names its look, its check, its evidence and its section."""
+    shown = vnode_suite("explain", "DS-02").stdout
+    assert "vnode_suite.checks.ds.no_pod_on_the_vnode" in shown
+    assert "vnode_suite.connection.observing.ds.kube_proxy_pods" in shown
+    assert "report.html#c-DS-02" in shown
+    section = load_catalogue("2024-02").clause("DS-02").page_section
+    assert section.en in " ".join(shown.split())
+    for name in (section.en, section.zh):
+        assert "DS-02" in {row["id"] for row in vnode_suite.json("clauses", "--section", name)}
+    done = vnode_suite("clauses", "--section", "no such heading")
+    assert (done.exit_code, section.en in done.stderr) == (4, True)
+
+
 def test_explaining_for_a_program_gives_the_row_of_clauses(vnode_suite: Command) -> None:
     """One clause, one shape."""
     assert [vnode_suite.json("explain", "NODE-01")] == vnode_suite.json("clauses", "NODE-01")

@@ -44,14 +44,18 @@ def defect_names() -> Iterable[str]:
     epilog=examples(
         "vnode-suite clauses",
         "vnode-suite clauses PORT DS-02",
+        "vnode-suite clauses --section kube-proxy",
         "vnode-suite clauses --page-revision 2025-07 --json",
     )
 )
 @click.argument("ids", nargs=-1, metavar="[ID...]", shell_complete=completing(clause_names))
+@click.option(
+    "--section", metavar="TEXT", help="Only those from a section of the page whose name holds TEXT."
+)
 @page_option
 @lang_option
 @json_option
-def clauses(ids: tuple[str, ...], revision: str, lang: Language, as_json: bool) -> None:
+def clauses(ids: tuple[str, ...], section: str | None, revision: str, lang: Language, as_json: bool) -> None:
     """List the clauses that are judged: all, or those that the IDs and chapters name.
 
     In JSON, an empty list in `applies` means all; `control` names the defects that show in a run that the
@@ -61,6 +65,8 @@ def clauses(ids: tuple[str, ...], revision: str, lang: Language, as_json: bool) 
 
     catalogue = load_catalogue(revision)
     chosen = catalogue.select(ids) if ids else catalogue.clauses
+    if section is not None:
+        chosen = _of_section(section, chosen, lang)
     if as_json:
         checks = _check_names()
         print_json([clause_row(clause, checks, lang) for clause in chosen])
@@ -69,6 +75,19 @@ def clauses(ids: tuple[str, ...], revision: str, lang: Language, as_json: bool) 
         ("clause", "level", "basis", "profile", "title"),
         [(c.id, c.level.value, c.basis.value, c.profile, _marked(c, lang)) for c in chosen],
     )
+
+
+def _of_section(wanted: str, clauses: Iterable[Clause], lang: Language) -> tuple[Clause, ...]:
+    """The clauses whose section of the page, in either language, holds *wanted*."""
+    from vnode_suite.core.errors import UsageError
+
+    known = dict.fromkeys(clause.page_section for clause in clauses)
+    sections = [each for each in known if any(wanted.lower() in text.lower() for text in (each.en, each.zh))]
+    if not sections:
+        raise UsageError(
+            f"no section of the page is called {wanted!r}", wanted="; ".join(s.of(lang) for s in known)
+        )
+    return tuple(clause for clause in clauses if clause.page_section in sections)
 
 
 def _marked(clause: Clause, lang: Language) -> str:
@@ -169,8 +188,22 @@ def _explained(clause: Clause, catalogue: Catalogue, lang: Language) -> Iterable
         yield ("无反例" if zh else "no control"), clause.no_control.of(lang)
     if clause.note:
         yield ("说明" if zh else "note"), clause.note.of(lang)
+    yield from _where_it_is_judged(clause, zh)
     page = f"{clause.page_section.of(lang)} ({catalogue.page_date})"
     yield ("出处" if zh else "page"), f"{page} {catalogue.page_url}"
+
+
+def _where_it_is_judged(clause: Clause, zh: bool) -> Iterable[tuple[str, str]]:
+    """From the clause to the code that looks and judges, and to what a run leaves of it."""
+    from vnode_suite.connection.observing.registry import LOOKS
+
+    judge, look = _check_names().get(clause.id), LOOKS.get(clause.id)
+    if judge is None or look is None:
+        return
+    yield ("检查" if zh else "check"), f"vnode_suite.{judge}"
+    yield ("观测代码" if zh else "look"), f"{look.__module__}.{look.__qualname__}"
+    where = f"report.html#c-{clause.id}; report.json: results[] .clause={clause.id} .evidence"
+    yield ("证据" if zh else "evidence"), where
 
 
 def _applies(clause: Clause, lang: Language) -> str:

@@ -144,9 +144,9 @@ def both_sides(subject: Subject) -> Observation[BothSides]:
         cloud_seen=f"{cloud_seen:%T}Z",
         cluster_seen=f"{datetime.now(UTC):%T}Z",
     )
-    if not name and found.status != "Ready":
-        # Neither side has it: NODE-01 says so, and there is nothing to compare.
-        raise StepNotReached(subject.outcome(subject.node).unreached)  # type: ignore[arg-type]
+    if listed.unreached is not None and found.status != "Ready":
+        # Ready on neither side: NODE-01 or NODE-02 says so, and there is nothing to compare.
+        raise StepNotReached(listed.unreached)
     return Observation(value, Source.CLOUD, evidence=(evidence,))
 
 
