@@ -142,7 +142,10 @@ class KubeClient:
             settings.proxy = None
         settings.connection_pool_maxsize = POOL_SIZE
         # POST and PATCH are not retried once sent; a dropped idle connection is.
-        settings.retries = urllib3.Retry(total=1, connect=0, redirect=0, status=0, backoff_factor=0)
+        # A 429 is an answer, whatever it says of later: who asks decides whether to wait.
+        settings.retries = urllib3.Retry(
+            total=1, connect=0, redirect=0, status=0, backoff_factor=0, respect_retry_after_header=False
+        )
         try:
             config.load_kube_config_from_dict(
                 document, context=chosen, client_configuration=settings, persist_config=False

@@ -5,12 +5,17 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime as dt
+import json
 import socket
 import ssl
 import tempfile
 import threading
+from collections.abc import Mapping
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import yaml
 
@@ -49,12 +54,7 @@ class TlsDouble:
 
     def kubeconfig(self, sound: str) -> str:
         """*sound*, pointed at this server."""
-        document = yaml.safe_load(sound)
-        document["clusters"][0]["cluster"] = {
-            "certificate-authority-data": base64.b64encode(self.authority.certificate_pem.encode()).decode(),
-            "server": f"https://{self.host}:{self.port}",
-        }
-        return yaml.safe_dump(document, sort_keys=False)
+        return _pointed_at(sound, f"https://{self.host}:{self.port}", self.authority)
 
     def _serve(self) -> None:
         while True:
@@ -84,6 +84,76 @@ class TlsDouble:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join(timeout=_HANDSHAKE_SECONDS)
+
+
+class OverloadedDouble:
+    """Answers ``/version`` as the API server does, and 429 to everything else; a context manager."""
+
+    def __init__(self, version_info: Mapping[str, Any], host: str) -> None:
+        self.authority = CertificateAuthority("kubernetes")
+        self._server = ThreadingHTTPServer(
+            (host, 0), partial(_TurningAway, json.dumps(dict(version_info)).encode())
+        )
+        self._server.daemon_threads = True
+        context = _context(self.authority.serving("kube-apiserver", [host]))
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self._url = f"https://{host}:{self._server.server_port}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="double-overloaded", daemon=True
+        )
+        self._thread.start()
+
+    def kubeconfig(self, sound: str) -> str:
+        """*sound*, pointed at this server."""
+        return _pointed_at(sound, self._url, self.authority)
+
+    def __enter__(self) -> OverloadedDouble:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=_HANDSHAKE_SECONDS)
+
+
+class _TurningAway(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = _HANDSHAKE_SECONDS
+
+    def __init__(self, version: bytes, *rest: Any) -> None:
+        self._version = version
+        super().__init__(*rest)
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        known = self.path.startswith("/version")
+        # The words of the API server's own filter (apiserver, filters.tooManyRequests).
+        body = self._version if known else b"Too many requests, please try again later.\n"
+        self.send_response(200 if known else 429)
+        self.send_header("Content-Type", "application/json" if known else "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        if not known:
+            self.send_header("Retry-After", "1")
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the VNode's events are the evidence."""
+
+
+def _pointed_at(sound: str, server: str, authority: CertificateAuthority) -> str:
+    document = yaml.safe_load(sound)
+    document["clusters"][0]["cluster"] = {
+        "certificate-authority-data": base64.b64encode(authority.certificate_pem.encode()).decode(),
+        "server": server,
+    }
+    return yaml.safe_dump(document, sort_keys=False)
 
 
 def _context(pair: KeyPair) -> ssl.SSLContext:

@@ -25,7 +25,7 @@ from vnode_suite.access.kubeconfig import FILE_NAME
 from vnode_suite.access.taking import Holding
 from vnode_suite.access.variants import VARIANTS, broken, with_token
 from vnode_suite.clusters.kube import KubeClient
-from vnode_suite.connection.doubles import TlsDouble
+from vnode_suite.connection.doubles import OverloadedDouble, TlsDouble
 from vnode_suite.connection.products import Handed
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.core.secrets import Secret
@@ -70,6 +70,10 @@ def handed(subject: Subject) -> Handed:
         double = TlsDouble(name, subject.world.cloud.host_address)
         subject.cell.keep_until_closed(double)
         text = double.kubeconfig(text)
+    if subject.has("api-server-overloaded"):
+        busy = OverloadedDouble(subject.world.cluster.version_info, subject.world.cloud.host_address)
+        subject.cell.keep_until_closed(busy)
+        text = busy.kubeconfig(text)
     if subject.has("api-server-routed-nowhere"):
         # TEST-NET-3 (RFC 5737): the VPC has no route to it, so no packet leaves the VNode's namespace.
         text = _with_host(text, "203.0.113.1")

@@ -8,7 +8,7 @@ from vnode_suite.connection.cloud import SIMULATED_CLIENT_TIMEOUT
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.diagnosis import diagnose
-from vnode_suite.model import Observation, Source, Text, Unreached
+from vnode_suite.model import Observation, Profile, Source, Text, Unreached
 from vnode_suite.probes.vnodes import await_events
 
 #: The cause that EVENT-01 and EVENT-02 provoke: packets to the API server vanish.
@@ -97,10 +97,15 @@ FURTHER = (
 )
 
 
+#: As `FURTHER`, where there is time: the VNode gets through TLS and identity before it is turned away.
+FURTHER_IN_FULL = (("api-server-overloaded", "api-server-overloaded"),)
+
+
 def further(subject: Subject) -> Observation[Causes]:
     """Further causes, one VNode each."""
     _needs_packets(subject)
     cases: list[Named] = []
-    for defect, cause in FURTHER:
+    full = subject.cell.run.settings.scope.profile is Profile.FULL
+    for defect, cause in (*FURTHER, *(FURTHER_IN_FULL if full else ())):
         cases.append(_named(subject, cause, by=defect).value)
     return Observation(Causes(tuple(cases)), Source.CLOUD)
