@@ -7,12 +7,13 @@ import contextlib
 import json
 import secrets
 import string
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Literal
 
-from vnode_suite.simulated.interface import ProbeOrder, VNodeOrder, VNodeReport
+from vnode_suite.simulated.interface import Instance, ProbeOrder, VNodeOrder, VNodeReport
 from vnode_suite.simulated.vnode.channel import order_message
 from vnode_suite.simulated.vnode.defects import FLEET_DEFECTS
 from vnode_suite.simulated.vnode.member import MemberKind
@@ -85,7 +86,7 @@ class _VNode:
     address: IPv4Address
     vswitch_id: str
     report: Callable[[VNodeReport], None]
-    instances: int = 0
+    instances: dict[str, Instance] = field(default_factory=dict)
     instance_addresses: set[IPv4Address] = field(default_factory=set)
     watch: asyncio.Task[None] | None = None
 
@@ -157,10 +158,10 @@ class ProcessFleet:
         if vnode.watch is not None:
             await vnode.watch
 
-    async def pods_running(self, virtual_node_id: str) -> int:
-        """How many instances run on a VNode; 0 for one that is not there."""
+    async def instances(self, virtual_node_id: str) -> Sequence[Instance]:
+        """The instances that run on a VNode; none for one that is not there."""
         vnode = self._vnodes.get(virtual_node_id)
-        return vnode.instances if vnode else 0
+        return tuple(vnode.instances.values()) if vnode else ()
 
     async def probe(self, order: ProbeOrder) -> Mapping[str, Any]:
         """Look from inside the VPC; see `Fleet.probe`. Raises `FleetRefused`."""
@@ -272,8 +273,10 @@ class ProcessFleet:
 
     def _take(self, vnode: _VNode, message: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         kind = message.pop("kind")
-        if kind == "instances":
-            vnode.instances = message["count"]
+        if kind == "instance-began":
+            vnode.instances[message["id"]] = Instance(**message, began=time.time())
+        elif kind == "instance-ended":
+            vnode.instances.pop(message["id"], None)
         elif kind == "take":
             pool = self._outside if message["outside"] else self._pools[vnode.vswitch_id]
             address = pool.take()

@@ -7,7 +7,7 @@ the cluster that it is to join.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -71,6 +71,20 @@ class ProbeOrder:
     defects: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What runs a Pod of a VNode, as the cloud sees it."""
+
+    #: ``eci-`` and 20 letters and digits: what the VNode writes on the Pod.
+    id: str
+    #: ``<namespace>-<Pod>``.
+    name: str
+    #: In the VPC.
+    address: str
+    #: When it began, in seconds since the epoch.
+    began: float
+
+
 class Fleet(Protocol):
     """Starts, watches and stops simulated VNodes."""
 
@@ -80,8 +94,8 @@ class Fleet(Protocol):
     async def stop(self, virtual_node_id: str) -> None:
         """Stop a VNode at once (as the service does: it leaves its Node object behind) and free its address."""
 
-    async def pods_running(self, virtual_node_id: str) -> int:
-        """How many Pods' instances run on it now; deletion is refused while there are any."""
+    async def instances(self, virtual_node_id: str) -> Sequence[Instance]:
+        """The Pods' instances that run on it now; deletion is refused while there are any."""
 
     async def probe(self, order: ProbeOrder) -> Mapping[str, Any]:
         """What was seen: ``{"resolved": [ip...], "connected": bool, "error": str, "error_kind": str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from alibabacloud_tea_openapi.utils_models import Config as SdkConfig
 
 from vnode_suite.simulated.eci_api.config import parse_config
 from vnode_suite.simulated.eci_api.server import Emulator, running
-from vnode_suite.simulated.interface import ProbeOrder, VNodeOrder, VNodeReport
+from vnode_suite.simulated.interface import Instance, ProbeOrder, VNodeOrder, VNodeReport
 
 KUBECONFIG = """\
 apiVersion: v1
@@ -52,9 +52,14 @@ class RecordingFleet:
         """Remember who was stopped."""
         self.stopped.append(virtual_node_id)
 
-    async def pods_running(self, virtual_node_id: str) -> int:
-        """As the test says."""
-        return self.pods.get(virtual_node_id, 0)
+    async def instances(self, virtual_node_id: str) -> Sequence[Instance]:
+        """As many as the test says."""
+        return [
+            Instance(
+                f"eci-{virtual_node_id.removeprefix('vnd-')}{n}", f"default-pod-{n}", f"10.0.1.{n}", 1.7e9 + n
+            )
+            for n in range(self.pods.get(virtual_node_id, 0))
+        ]
 
     async def probe(self, order: ProbeOrder) -> Mapping[str, Any]:
         """Echo the order."""

@@ -55,6 +55,10 @@ NAMES = [
     "PageSize",
     "PageNumber",
     "MaxResults",
+    "ContainerGroupIds",
+    "ContainerGroupName",
+    "WithEvent",
+    "ComputeCategory",
     "Direction",
     "VpcId",
     "SecurityGroupIds",
@@ -62,7 +66,8 @@ NAMES = [
 ACTIONS = [
     (action, version)
     for version, actions in {
-        "2018-08-08": "CreateVirtualNode DescribeVirtualNodes UpdateVirtualNode DeleteVirtualNode",
+        "2018-08-08": "CreateVirtualNode DescribeVirtualNodes UpdateVirtualNode DeleteVirtualNode"
+        " DescribeContainerGroups DescribeRegions",
         "2016-04-28": "DescribeVpcs DescribeVSwitches",
         "2014-05-26": "DescribeSecurityGroups DescribeSecurityGroupAttribute",
         "2015-04-01": "GetCallerIdentity",

@@ -102,57 +102,6 @@ def test_everything_given_reaches_the_fleet_and_the_list(emulator: Any) -> None:
     )
 
 
-#: Fields of the SDK's requests that mean the caller's account in a way of ten years ago; sent, never judged.
-LEGACY = {"owner_account": "a", "owner_id": 1, "resource_owner_account": "b", "resource_owner_id": 2}
-
-
-@pytest.mark.parametrize("action", ["create", "describe", "update", "delete"])
-def test_every_field_of_the_sdk_is_taken(emulator: Any, action: str) -> None:
-    """Each request with every field that the SDK's model has: nothing is unknown to the emulator."""
-    ready = emulator.ready
-    sound: dict[str, Any] = {
-        **LEGACY,
-        "client_token": "t",
-        "cluster_dns": "10.0.0.10",
-        "cluster_domain": "cluster.local",
-        "custom_resources": "a=1",
-        "eip_instance_id": "eip-1",
-        "enable_public_network": True,
-        "kube_config": base64.b64encode(KUBECONFIG.encode()).decode(),
-        "region_id": ready["region"],
-        "resource_group_id": ready["resource_group_ids"][0],
-        "security_group_id": ready["security_group_id"],
-        "tls_bootstrap_enabled": False,
-        "v_switch_id": ready["vswitch_ids"][0],
-        "virtual_node_name": "a-name",
-        "zone_id": ready["vswitches"][0]["zone"],
-        "limit": 20,
-        "next_token": "",
-        "status": "Ready",
-    }
-    sound["virtual_node_id"] = create(emulator, virtual_node_name="a-name", tag=tags(k="v"))
-    sound["virtual_node_ids"] = f'["{sound["virtual_node_id"]}"]'
-    kind = {"create": "CreateVirtualNode", "describe": "DescribeVirtualNodes"}.get(
-        action, f"{action.title()}VirtualNode"
-    )
-    if action != "delete":
-        sound["tag"] = [getattr(models, f"{kind}RequestTag")(key="k", value="v")]
-    sound["taint"] = [models.CreateVirtualNodeRequestTaint(key="k", value="v", effect="PreferNoSchedule")]
-    request = getattr(models, f"{kind}Request")
-    names = vars(request()).keys()
-    assert names <= sound.keys(), "a field of the SDK is not tried here"
-    call = {"create": "create_virtual_node", "describe": "describe_virtual_nodes"}.get(
-        action, f"{action}_virtual_node"
-    )
-    body = getattr(emulator.sdk(), call)(request(**{name: sound[name] for name in names})).body
-    if action == "describe":
-        assert [node.virtual_node_id for node in body.virtual_nodes] == [sound["virtual_node_id"]]
-    else:
-        assert body.request_id
-    if action == "create":
-        assert one(emulator, body.virtual_node_id).internet_ip
-
-
 def test_a_kubeconfig_may_be_percent_encoded_inside_base64(emulator: Any) -> None:
     """The reference page's sample is Base64 of percent-encoded text with literal backslash-n."""
     odd = base64.b64encode(quote(KUBECONFIG.replace("\n", "\\n")).encode()).decode()

@@ -143,7 +143,7 @@ class FleetRig:
 
     def pods_running(self, vnode: VNodeRig) -> int:
         """How many instances it has."""
-        return self.thread.run(self.fleet.pods_running(vnode.id))
+        return len(self.thread.run(self.fleet.instances(vnode.id)))
 
     def probe(self, host: str, port: int, *defects: str, **more: Any) -> Mapping[str, Any]:
         """Look from the first vSwitch."""

@@ -1,4 +1,4 @@
-"""Reads of VPC (2016-04-28), ECS (2014-05-26), STS (2015-04-01) and of ECI's instances that a run needs.
+"""Reads of VPC (2016-04-28), ECS (2014-05-26) and STS (2015-04-01) that a run needs.
 
 Lists nest in a singular key there (``Vpcs.Vpc[]``), unlike in ECI.
 """
@@ -124,33 +124,6 @@ async def security_group_attribute(service: Service, call: Call) -> dict[str, An
         "Permissions": {"Permission": rules[start : start + size]},
         "NextToken": base64.urlsafe_b64encode(f"r{start + size}".encode()).decode() if more else "",
     }
-
-
-async def container_groups(service: Service, call: Call) -> dict[str, Any]:
-    """``DescribeContainerGroups`` of ECI: instances that were left behind (behaviours.toml:
-    container-groups).
-    """
-    region = service.region(call)
-    given = call.parameters
-    wanted = given.json_list("ContainerGroupIds", most=20)
-    given.integer("Limit", 20, least=1, most=20)
-    gone = {node.id: node for node in service.state.deleted if node.account_id == call.account_id}
-    rows = [
-        {
-            "ContainerGroupId": name,
-            "ContainerGroupName": name,
-            "RegionId": region,
-            "Status": "Running",
-            "VpcId": node.vpc_id,
-            "VSwitchId": node.vswitch_id,
-            "SecurityGroupId": node.security_group_id,
-            "IntranetIp": node.intranet_ip,
-            "CreationTime": _CREATED,
-        }
-        for name, owner in service.state.left_instances.items()
-        if (node := gone.get(owner)) and node.region == region and (wanted is None or name in wanted)
-    ]
-    return {"TotalCount": len(rows), "NextToken": "", "ContainerGroups": rows[:20]}
 
 
 async def caller_identity(service: Service, call: Call) -> dict[str, Any]:

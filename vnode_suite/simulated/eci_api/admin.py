@@ -69,7 +69,7 @@ class Admin:
         now = state.clock()
 
         async def show(node: VirtualNode) -> dict[str, Any]:
-            pods = await fleet.pods_running(node.id) if fleet and node.deleted is None else 0
+            pods = len(await fleet.instances(node.id)) if fleet and node.deleted is None else 0
             return to_api(node) | {
                 "AccountId": node.account_id,
                 "TlsBootstrapEnabled": node.tls_bootstrap,

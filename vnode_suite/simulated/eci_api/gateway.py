@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from vnode_suite.simulated.eci_api import account_reads, virtual_nodes
+from vnode_suite.simulated.eci_api import account_reads, container_groups, virtual_nodes
 from vnode_suite.simulated.eci_api.errors import ApiError, missing
 from vnode_suite.simulated.eci_api.faults import Fault, Faults
 from vnode_suite.simulated.eci_api.parameters import COMMON, Parameters
@@ -41,7 +41,7 @@ ACTIONS: Final[Mapping[str, Mapping[str, tuple[Action, str]]]] = {
         "UpdateVirtualNode": (virtual_nodes.update, "eci:UpdateVirtualNode"),
         "DeleteVirtualNode": (virtual_nodes.delete, "eci:DeleteVirtualNode"),
         "DescribeRegions": (virtual_nodes.regions, "eci:DescribeRegions"),
-        "DescribeContainerGroups": (account_reads.container_groups, "eci:DescribeContainerGroups"),
+        "DescribeContainerGroups": (container_groups.describe, "eci:DescribeContainerGroups"),
     },
     "2016-04-28": {
         "DescribeVpcs": (account_reads.vpcs, "vpc:DescribeVpcs"),
@@ -81,7 +81,14 @@ class Gateway:
         """Answer one request; whatever happens inside, the answer has the gateway's form."""
         request_id = str(uuid.uuid4()).upper()
         host = request.headers.get("Host", "")
-        entry: dict[str, Any] = {"account_id": "", "action": "", "version": "", "parameters": {}, "fault": ""}
+        entry: dict[str, Any] = {
+            "account_id": "",
+            "action": "",
+            "version": "",
+            "parameters": {},
+            "fault": "",
+            "ignored": [],
+        }
         try:
             status, body, headers = 200, await self._answer(request, request_id, entry), {}
         except ApiError as error:
@@ -119,18 +126,21 @@ class Gateway:
         fault = self.faults.next_for(name)
         if fault is not None:
             entry["fault"] = fault.kind
-            await self._before(fault)
+            await self._before(fault, credential, ram_action)
         if credential.refuses(ram_action):
             raise _refused(credential, ram_action)
         call = Call(name, credential, Parameters(given), request_id, _staleness(fault))
         result = {"RequestId": request_id} | await action(self.service, call)
+        entry["ignored"] = call.parameters.ignored
         if fault is not None and fault.takes_effect:
             if fault.kind == "error-after":
                 raise _fault_error(fault)
             raise _Spoilt(fault)
         return result
 
-    async def _before(self, fault: Fault) -> None:
+    async def _before(self, fault: Fault, credential: Credential, ram_action: str) -> None:
+        if fault.kind == "error" and fault.code == "NoPermission" and not fault.message:
+            raise _refused(credential, ram_action)
         if fault.kind in ("error", "throttle"):
             raise _fault_error(fault)
         if fault.kind in ("timeout-before", "reset-before", "html"):

@@ -16,6 +16,8 @@ COMMON: Final = frozenset(
         "SignatureType", "Signature", "AccessKeyId", "SecurityToken",
     }
 )  # fmt: skip
+#: Who the caller's account is, in a way of before RAM: every action has them, none looks at them.
+LEGACY: Final = frozenset({"OwnerAccount", "OwnerId", "ResourceOwnerAccount", "ResourceOwnerId"})
 _INDEXED = re.compile(r"(?P<name>[A-Za-z]+)\.(?P<index>[0-9]{1,4})(?:\.(?P<field>[A-Za-z]+))?")
 
 
@@ -24,17 +26,32 @@ class Parameters:
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values = {key: value for key, value in values.items() if key not in COMMON}
+        self._read: set[str] = set()
+
+    @property
+    def ignored(self) -> list[str]:
+        """What was sent and nobody looked at: a filter among them did not filter."""
+        return sorted(self.values.keys() - self._read - LEGACY)
+
+    def all_known(self) -> None:
+        """Each was looked at before: the call repeats another one."""
+        self._read.update(self.values)
+
+    def raw(self, name: str) -> str:
+        """A value as it came; empty if not sent."""
+        self._read.add(name)
+        return self.values.get(name, "")
 
     def required(self, name: str) -> str:
         """A value that must be there and not be empty."""
-        value = self.values.get(name, "")
+        value = self.raw(name)
         if not value:
             raise missing(name)
         return value
 
     def text(self, name: str, default: str = "", *, longest: int = 1024) -> str:
         """A free text; an empty one counts as not sent."""
-        value = self.values.get(name, "") or default
+        value = self.raw(name) or default
         if len(value) > longest:
             raise invalid(name, f"longer than {longest} characters")
         if any(ord(char) < 0x20 and char not in "\n\r\t" for char in value):
@@ -43,7 +60,7 @@ class Parameters:
 
     def boolean(self, name: str, default: bool = False) -> bool:
         """``true`` or ``false`` in any case (the Python SDK sends ``True``)."""
-        value = self.values.get(name, "")
+        value = self.raw(name)
         if not value:
             return default
         if value.lower() not in ("true", "false"):
@@ -52,7 +69,7 @@ class Parameters:
 
     def integer(self, name: str, default: int, *, least: int, most: int) -> int:
         """A whole number within bounds."""
-        value = self.values.get(name, "")
+        value = self.raw(name)
         if not value:
             return default
         if not re.fullmatch(r"[+-]?[0-9]{1,18}", value, re.ASCII) or not least <= int(value) <= most:
@@ -66,7 +83,7 @@ class Parameters:
 
     def json_list(self, name: str, *, most: int) -> list[str] | None:
         """A JSON array of strings in a string; ``None`` if not sent."""
-        value = self.values.get(name, "")
+        value = self.raw(name)
         if not value:
             return None
         try:
@@ -86,6 +103,7 @@ class Parameters:
             match = _INDEXED.fullmatch(key)
             if match is None or match["name"] != name:
                 continue
+            self._read.add(key)
             if match["field"] not in fields:
                 raise invalid(key, f"the fields of {name} are {', '.join(fields)}")
             index = int(match["index"])

@@ -117,6 +117,7 @@ class Service:
         if known is not None:
             if known.fingerprint != fingerprint:
                 raise ApiError("IdempotentParameterMismatch")
+            call.parameters.all_known()
             return dict(known.result)
         result = act()
         self.state.remember(key, fingerprint, dict(result))

@@ -139,6 +139,8 @@ class LoggedRequest:
     code: str
     request_id: str
     fault: str = ""
+    #: Parameters that nothing looked at.
+    ignored: list[str] = field(default_factory=list)
 
 
 class State:

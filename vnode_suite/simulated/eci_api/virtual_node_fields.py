@@ -41,8 +41,9 @@ def internet_address(given: Parameters) -> str:
     eip = given.text("EipInstanceId", longest=128)
     if eip and not re.fullmatch(r"eip-[a-z0-9]+", eip):
         raise ApiError("InvalidParameter.NotFound", detail=f"EipInstanceId {eip}")
+    public = given.boolean("EnablePublicNetwork")
     # 203.0.113.0/24 is kept for documentation (RFC 5737): the emulator has no public addresses.
-    return "203.0.113.10" if eip or given.boolean("EnablePublicNetwork") else ""
+    return "203.0.113.10" if eip or public else ""
 
 
 def taints(given: Parameters) -> list[dict[str, str]]:

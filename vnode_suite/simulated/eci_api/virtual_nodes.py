@@ -71,7 +71,7 @@ def _create(service: Service, call: Call, region: str, virtual_node_id: str = ""
         resource_group_id=resource_group,
         zone=switch.zone,
         tls_bootstrap=given.boolean("TlsBootstrapEnabled"),
-        kubeconfig=kubeconfig.decode(given.values["KubeConfig"]) if given.values.get("KubeConfig") else "",
+        kubeconfig=kubeconfig.decode(encoded) if (encoded := given.raw("KubeConfig")) else "",
         internet_ip=fields.internet_address(given),
         tags=tags,
         taints=fields.taints(given),
@@ -123,6 +123,8 @@ async def describe(service: Service, call: Call) -> dict[str, Any]:
     given = call.parameters
     limit = given.integer("Limit", MOST_LISTED, least=1, most=MOST_LISTED)
     after = _read_token(given.text("NextToken", longest=256))
+    # A read needs no token; the reference lists it all the same.
+    given.text("ClientToken", longest=64)
     matches = _filters(given)
     ids = given.json_list("VirtualNodeIds", most=MOST_IDS)
     scope, stale = service.state.scope(call.account_id, region), call.staleness
@@ -268,7 +270,7 @@ async def delete(service: Service, call: Call) -> dict[str, Any]:
     region = service.region(call)
     name = call.parameters.required("VirtualNodeId")
     node = service.state.scope(call.account_id, region).get(name)
-    if node is not None and service.fleet is not None and await service.fleet.pods_running(node.id) > 0:
+    if node is not None and service.fleet is not None and await service.fleet.instances(node.id):
         raise ApiError("VirtualNode.DELETE.FAILED")
     removed: list[VirtualNode] = []
     result = await service.once(call, region, lambda: _delete(service, call, region, name, removed))

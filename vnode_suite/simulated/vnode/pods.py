@@ -72,7 +72,13 @@ class Pods:
         address = await self._channel.address(metadata["uid"], outside=outside)
         instance = Instance("eci-" + _random(20), address, dict(pod))
         self._instances[metadata["uid"]] = instance
-        self._tell_count()
+        self._channel.say(
+            "instance-began",
+            id=instance.id,
+            # As the open-source provider names what it creates.
+            name=f"{metadata['namespace']}-{metadata['name']}",
+            address=address,
+        )
         await self._annotate(server, instance)
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
         try:
@@ -135,10 +141,7 @@ class Pods:
         instance = self._instances.pop(uid, None)
         if instance is not None:
             self._channel.give_back(instance.address)
-            self._tell_count()
-
-    def _tell_count(self) -> None:
-        self._channel.say("instances", count=len(self._instances))
+            self._channel.say("instance-ended", id=instance.id)
 
     def _warn(self, reason: str, message: str) -> None:
         self._channel.event("Warning", reason, message)
