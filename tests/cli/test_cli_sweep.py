@@ -7,15 +7,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
 
-from vnode_suite.cleanup.journal import Entry
-from vnode_suite.cli.sweep import delete_virtual_node
 from vnode_suite.core.modules import environment
-from vnode_suite.eci.models import VirtualNode
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Command
@@ -99,40 +96,3 @@ def test_a_vnode_that_nobody_could_delete_is_status_11(
     assert done.exit_code == 11
     assert "left: VirtualNode vnode-suite-x: no credentials were found" in done.stdout
     assert [one["name"] for one in vnode_suite.json("sweep")["found"]] == ["vnode-suite-x"]
-
-
-class Cloud:
-    """A client of a service with these VNodes, by id with the run in their tag."""
-
-    def __init__(self, **runs: str) -> None:
-        self.nodes = [
-            VirtualNode.from_wire({"VirtualNodeId": name, "Tags": [{"Key": "vnode-suite:run", "Value": run}]})
-            for name, run in runs.items()
-        ]
-        self.deleted: list[str] = []
-
-    def describe_virtual_nodes(self, ids: Any = (), *, name: str = "") -> list[VirtualNode]:
-        assert bool(ids) != bool(name), "without either every VNode of the account would be listed"
-        return [node for node in self.nodes if not ids or node.id in ids]
-
-    def delete_virtual_node(self, virtual_node_id: str) -> None:
-        self.deleted.append(virtual_node_id)
-
-
-@pytest.mark.parametrize(
-    ("fact", "deleted", "said"),
-    [
-        ({"id": "mine"}, ["mine"], None),
-        ({"id": "gone"}, [], None),
-        ({"id": "theirs"}, [], "theirs does not carry the tag vnode-suite:run=r1"),
-        ({}, ["mine"], None),
-    ],
-)
-def test_only_vnodes_of_the_run_are_deleted(
-    fact: dict[str, str], deleted: list[str], said: str | None
-) -> None:
-    """By id, or by name where the answer of the creating call was never seen; the tag decides."""
-    cloud = Cloud(mine="r1", theirs="r2")
-    entry = Entry(1, "VirtualNode", "vnode-suite-x", "cloud", {}, fact=fact)
-    assert delete_virtual_node(cloud, entry, "r1") == said  # type: ignore[arg-type]
-    assert cloud.deleted == deleted

@@ -84,8 +84,13 @@ class Stranger:
 
 
 @contextmanager
-def stranger(folder: Path, *, version: str = "1.22", address: str = "127.0.0.1") -> Iterator[Stranger]:
-    """A control plane on *address*, with kube-proxy's DaemonSet, an ordinary node and objects of its owner's."""
+def stranger(
+    folder: Path, *, version: str = "1.22", address: str = "127.0.0.1", grace_seconds: float = 6.0
+) -> Iterator[Stranger]:
+    """A control plane on *address*, with kube-proxy's DaemonSet, an ordinary node and objects of its owner's.
+
+    :param grace_seconds: how long a node may be silent.
+    """
     wanted = load_versions().resolve(version)
     with (
         Supervisor(log=folder / "supervisor.log") as supervisor,
@@ -94,7 +99,7 @@ def stranger(folder: Path, *, version: str = "1.22", address: str = "127.0.0.1")
             folder / "cluster",
             supervisor,
             binaries=obtain_binaries(wanted),
-            settings=ControlPlaneSettings(address=address),
+            settings=ControlPlaneSettings(address=address, node_monitor_grace_seconds=grace_seconds),
         ) as cluster,
         KubeClient.from_kubeconfig_text(cluster.admin_kubeconfig) as kube,
     ):

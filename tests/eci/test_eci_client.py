@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -111,6 +112,28 @@ def test_create_survives_what_a_client_can_survive(service: Any, kind: str, rest
         assert client.statistics.retries == rest.get("times", 1)
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "unknown"),
+    [
+        ({"kind": "reset-after"}, {"kind": "throttle"}, True),
+        ({"kind": "error", "code": "InternalError"}, {"kind": "error", "code": "QuotaExceeded"}, True),
+        ({"kind": "throttle"}, {"kind": "error", "code": "QuotaExceeded"}, False),
+        ({"kind": "throttle"}, {"kind": "throttle"}, False),
+    ],
+)
+def test_an_error_says_whether_something_may_have_been_bought(
+    service: Any, first: dict[str, str], then: dict[str, str], unknown: bool
+) -> None:
+    """What refuses the last attempt says nothing of an earlier one whose answer was lost."""
+    client = service.client(policy=RetryPolicy(deadline=10, attempts=3, first_pause=0.01, longest_pause=0.05))
+    for fault in (first, then, then):
+        service.fault("CreateVirtualNode", **fault)
+    with pytest.raises(errors.EciError) as refused:
+        client.create_virtual_node(service.request())
+    assert refused.value.effect_unknown is unknown
+    assert bool(service.vnodes()) is (first["kind"] == "reset-after")
+
+
 @pytest.mark.parametrize("kind", ["timeout-after", "reset-after", "error-after", "malformed", "throttle"])
 def test_delete_survives_them_too(service: Any, client: EciClient, kind: str) -> None:
     """A repetition of a delete that took effect is no error."""
@@ -191,6 +214,25 @@ def test_the_services_own_wait_wins(service: Any) -> None:
     with pytest.raises(errors.Throttled) as raised:
         client.describe_virtual_nodes()
     assert raised.value.retry_after == 60
+
+
+def test_reads_are_kept_apart_whoever_asks() -> None:
+    """Six reads of three threads take at least five pauses; a change waits for none."""
+    sent: list[float] = []
+
+    class Instant:
+        def send(self, call: ApiCall, timeout: float) -> dict[str, Any]:
+            sent.append(time.monotonic())
+            return {}
+
+    client = EciClient("cn-shanghai", Instant(), reads_apart=0.05)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: client.describe_virtual_nodes(), range(6)))
+    assert max(sent) - min(sent) >= 5 * 0.05 * 0.9
+    slow = EciClient("cn-shanghai", Instant(), reads_apart=60)
+    slow.describe_virtual_nodes()
+    slow.delete_virtual_node("vnd-x")
+    assert sent[-1] - sent[-2] < 30
 
 
 def test_a_closed_client_does_not_wait(service: Any) -> None:

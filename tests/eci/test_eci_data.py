@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -29,6 +30,18 @@ def test_the_endpoint_is_the_regions_own(region: str, host: str) -> None:
     """Never the SDK's central default."""
     found = endpoints.live(region)
     assert (found.host("eci"), found.protocol) == (host, "https")
+
+
+@pytest.mark.parametrize("product", ["vpc", "ecs"])
+def test_hosts_of_the_other_products_are_those_of_their_sdks(product: str) -> None:
+    """In every region of the table, the one that the official SDK of VPC or of ECS would call."""
+    from alibabacloud_tea_openapi.utils_models import Config
+
+    package = {"vpc": "alibabacloud_vpc20160428", "ecs": "alibabacloud_ecs20140526"}[product]
+    sdk = importlib.import_module(f"{package}.client").Client
+    config = {"access_key_id": "id", "access_key_secret": "secret"}
+    theirs = {region: sdk(Config(**config, region_id=region))._endpoint for region in endpoints.regions()}
+    assert {region: hosts[product] for region, hosts in endpoints.regions().items()} == theirs
 
 
 @pytest.mark.parametrize(("typed", "near"), [("cn-shangai", "cn-shanghai"), ("cn_beijing", "cn-beijing")])

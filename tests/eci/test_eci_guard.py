@@ -62,6 +62,13 @@ def test_nothing_is_made_without_the_tag(service: Any, guarded: EciClient) -> No
     assert service.vnodes() == []
 
 
+def test_a_defect_of_the_simulator_is_never_bought(service: Any, guarded: EciClient) -> None:
+    """The reserved tag reaches nobody but an emulator of the run's own."""
+    with pytest.raises(ForeignVirtualNode, match="simulator"):
+        guarded.create_virtual_node(service.request(tags=dict([TAG]) | {"vnode-suite:defect": "tag-lost"}))
+    assert service.vnodes() == []
+
+
 def test_the_basis_of_the_bill_is_named() -> None:
     """Two VNodes for half an hour: 2 vCPU-hours and 8 GiB-hours."""
     basis = billing.planned(2, 1800)

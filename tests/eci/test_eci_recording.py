@@ -46,8 +46,9 @@ def recorded(service: Any, tmp_path: Path) -> tuple[Path, list[Any]]:
     )
     path = tmp_path / "exchange.jsonl"
     transport = recording.RecordingTransport(
-        inner, path, ready["region"], "emulator", recording.Scrubber(known), "0.1"
+        inner, path, ready["region"], "emulator", recording.Scrubber(known)
     )
+    transport.note("run", "run-1")
     service.fault("CreateVirtualNode", "error", code="QuotaExceeded", skip=1)
     return path, life(EciClient(ready["region"], transport, QUICK), service, "run-1")
 
@@ -76,6 +77,30 @@ def test_a_replay_answers_as_it_was(service: Any, recorded: tuple[Path, list[Any
     assert len(service.admin("GET", "/state")["requests"]) == before
 
 
+def test_what_a_replay_answers_names_this_run(service: Any, recorded: tuple[Path, list[Any]]) -> None:
+    """The tag that the recorded run gave is told as the one that this run gave."""
+    transport = recording.ReplayTransport(recording.load(recorded[0]), {"run-2": "run-1"})
+    found = EciClient(service.ready["region"], transport, QUICK).describe_virtual_node(recorded[1][0])
+    assert found is not None
+    assert found.tags["run"] == "run-2"
+
+
+def test_nothing_is_told_from_after_a_change_before_it(recorded: tuple[Path, list[Any]]) -> None:
+    """However often a replay asks, a VNode is there until it is deleted, and gone from then on."""
+    transport = recording.ReplayTransport(recording.load(recorded[0]))
+    client, made = EciClient("cn-shanghai", transport, QUICK), recorded[1][0]
+    assert [client.describe_virtual_node(made) is not None for _ in range(3)] == [True, True, True]
+    client.delete_virtual_node(made)
+    assert [client.describe_virtual_node(made) is not None for _ in range(3)] == [False, False, False]
+
+
+def test_a_recording_knows_who_came_ready(recorded: tuple[Path, list[Any]]) -> None:
+    """Only a VNode that was shown Ready has one that joins in its place."""
+    tape = recording.load(recorded[0])
+    ready = recorded[1][1].status == "Ready"
+    assert (tape.came_ready(recorded[1][0]), tape.came_ready("vnd-other")) == (ready, False)
+
+
 def test_a_replay_fails_closed(recorded: tuple[Path, list[Any]]) -> None:
     """Other parameters, another action, or a change asked twice: no answer is made up."""
     transport = recording.ReplayTransport(recording.load(recorded[0]))
@@ -89,22 +114,15 @@ def test_a_replay_fails_closed(recorded: tuple[Path, list[Any]]) -> None:
         client.delete_virtual_node(recorded[1][0])
 
 
-def test_a_read_may_be_repeated(recorded: tuple[Path, list[Any]]) -> None:
-    """A replayed run may poll more often than the recorded one; it sees the last answer again."""
-    transport = recording.ReplayTransport(recording.load(recorded[0]))
-    client = EciClient("cn-shanghai", transport, QUICK)
-    seen = [client.describe_virtual_node(recorded[1][0]) is not None for _ in range(4)]
-    assert seen == [True, False, False, False]
-
-
 def test_a_recording_from_the_emulator_says_so(recorded: tuple[Path, list[Any]]) -> None:
     """Only the live service's is graded recorded; age and SDK versions are in it."""
     found = recording.load(recorded[0])
     assert (found.grade, found.region, found.source) == ("simulated", "cn-shanghai", "emulator")
     assert set(found.sdk_versions) == set(recording.SDKS)
-    assert [text for text in found.warnings() if "emulator" in text]
+    assert found.facts == {"run": "run-1"}
+    assert [text for text in found.warnings() if "emulator" in text.en and "模拟器" in text.zh]
     later = dt.datetime.now(dt.UTC) + dt.timedelta(days=91)
-    assert [text for text in found.warnings(later) if "91 days old" in text]
+    assert [text for text in found.warnings(later) if "91 days old" in text.en]
     head, *rest = recorded[0].read_text("utf-8").splitlines()
     recorded[0].write_text("\n".join([json.dumps(json.loads(head) | {"source": "live"}), *rest]), "utf-8")
     assert (recording.load(recorded[0]).grade, recording.load(recorded[0]).warnings()) == ("recorded", [])

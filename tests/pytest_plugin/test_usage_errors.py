@@ -10,6 +10,19 @@ from pathlib import Path
 import pytest
 from tests_of_plugin import PATIENCE_SECONDS, Project
 
+_LIVE = [
+    *("--kubeconfig", "pytest.ini", "--vnode-cloud", "live"),
+    *("--vnode-vswitch", "vsw-1", "--vnode-security-group", "sg-1"),
+]
+_OTHER_REGION = {
+    "format": "vnode-suite/eci-recording/v1",
+    "source": "live",
+    "region": "cn-beijing",
+    "recorded_at": "2024-01-01T00:00:00Z",
+    "suite_version": "1",
+    "sdk_versions": {},
+}
+
 #: Arguments after the region, and words that the one line must hold.
 WRONG: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "region": (["--region", "cn-shangai"], ("cn-shangai", "perhaps cn-shanghai")),
@@ -31,6 +44,30 @@ WRONG: dict[str, tuple[list[str], tuple[str, ...]]] = {
         ["--vnode-cloud", "replay", "--vnode-cassette", "nowhere.jsonl"],
         ("nowhere.jsonl", "no file"),
     ),
+    "cassette of something else": (
+        ["--vnode-cloud", "replay", "--vnode-cassette", "pytest.ini"],
+        ("pytest.ini is no recording",),
+    ),
+    "cassette of another region": (
+        ["--vnode-cloud", "replay", "--vnode-cassette", "tape.jsonl"],
+        ("another region", "--region cn-beijing"),
+    ),
+    "record of two versions": (
+        ["--vnode-record", "new.jsonl", "--vnode-k8s-version", "1.21-1.22"],
+        ("--vnode-record", "one --vnode-k8s-version"),
+    ),
+    "live without a place": (
+        ["--kubeconfig", "pytest.ini", "--vnode-cloud", "live"],
+        ("--vnode-vswitch ID and --vnode-security-group ID",),
+    ),
+    "live with a defect of the simulator": (
+        [*_LIVE, "--vnode-defect", "port-10250-closed"],
+        ("port-10250-closed", "nobody but the simulator"),
+    ),
+    "endpoint of the emulator": (["--vnode-eci-endpoint", "http://127.0.0.1:1"], ("--vnode-cloud live",)),
+    "endpoint without scheme": ([*_LIVE, "--vnode-eci-endpoint", "127.0.0.1:1"], ("http://HOST:PORT",)),
+    "CA without endpoint": ([*_LIVE, "--vnode-eci-ca", "pytest.ini"], ("--vnode-eci-endpoint",)),
+    "tag of the suite's own": (["--vnode-tag", "vnode-suite:run=mine"], ("vnode-suite:run", "reserved")),
     "cassette for nothing": (["--vnode-cassette", "pytest.ini"], ("replay",)),
     "clause": (["--vnode-clause", "DS-99"], ("DS-99",)),
     "defect": (["--vnode-defect", "wrong-cs"], ("wrong-cs", "perhaps")),
@@ -76,6 +113,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
     folder = tmp_path_factory.mktemp("usage")
     (folder / "settings.toml").write_text('regio = "cn-shanghai"\n', encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    (folder / "tape.jsonl").write_text(json.dumps(_OTHER_REGION) + "\n", encoding="utf-8")
     asked = {name: args for name, (args, _) in WRONG.items()}
     asked |= {f"{name} -n 2": [*args, "-n", "2"] for name, args in asked.items()}
     done = subprocess.run(

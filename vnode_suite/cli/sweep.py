@@ -12,9 +12,6 @@ from vnode_suite.cli.app import examples, json_option, print_json, print_table, 
 if TYPE_CHECKING:
     from vnode_suite.cleanup.journal import Entry, Record
     from vnode_suite.cleanup.undo import UndoRegistry
-    from vnode_suite.eci.client import EciClient
-
-_RUN_TAG = "vnode-suite:run"
 
 
 @click.command(epilog=examples("vnode-suite sweep", "vnode-suite sweep --json", "vnode-suite sweep --yes"))
@@ -63,26 +60,24 @@ def _with_cloud(registry: UndoRegistry, record: Record) -> None:
     """Let the sweep delete VNodes of the live service."""
 
     def delete(entry: Entry) -> str | None:
+        from vnode_suite.cleanup.undo import ClusterAccess
+        from vnode_suite.cleanup.virtual_nodes import delete_virtual_node, forget_unanswered, made_by
         from vnode_suite.eci.client import EciClient
         from vnode_suite.eci.credentials import DefaultChain, resolve
-        from vnode_suite.eci.endpoints import live
+        from vnode_suite.eci.endpoints import live, single
 
-        where = live(str(entry.undo["region"]))
+        region, endpoint = str(entry.undo["region"]), str(entry.undo.get("endpoint") or "")
+        where = single(endpoint, region, str(entry.undo.get("ca_file") or "")) if endpoint else live(region)
         resolve(DefaultChain())
         with EciClient.connect(where, DefaultChain()) as client:
-            return delete_virtual_node(client, entry, record.run)
+            found = made_by(client, entry, record.run)
+            problem = delete_virtual_node(client, entry, record.run)
+        if problem is None and not entry.fact.get("id"):
+            clusters = ClusterAccess(record.clusters)
+            try:
+                problem = forget_unanswered(entry, [node.id for node in found], clusters)
+            finally:
+                clusters.close()
+        return problem
 
     registry.register("delete-virtual-node", delete)
-
-
-def delete_virtual_node(client: EciClient, entry: Entry, run: str) -> str | None:
-    """Delete the VNode that *entry* tells of, if it is the run's; why not, if it was not."""
-    known = str(entry.fact.get("id") or "")
-    # Without an id the call was begun and its answer never seen: name and tag tell whether it was obeyed.
-    found = client.describe_virtual_nodes([known] if known else (), name="" if known else entry.name)
-    for node in found:
-        if node.tags.get(_RUN_TAG) == run:
-            client.delete_virtual_node(node.id)
-        elif known:
-            return f"{node.id} does not carry the tag {_RUN_TAG}={run}"
-    return None

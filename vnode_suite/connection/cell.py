@@ -41,6 +41,8 @@ class CellRun:
         self.approver: ApproverProcess | None = None
         self.approver_is_off = False
         self.approver_access: Secret | None = None
+        #: Ids of VNodes that a call made whose answer was lost.
+        self.unanswered: list[str] = []
         self._subjects: dict[str, Subject] = {"sound": self.sound}
         self._guard = threading.RLock()
         self._stack = ExitStack()
@@ -63,8 +65,14 @@ class CellRun:
         return self.world.run
 
     def grade(self, source: Source) -> Grade:
-        """How strong an observation from *source* is as evidence: the cluster is real, its VNode may not be."""
-        return self.world.cloud.grade
+        """How strong an observation from *source* is as evidence.
+
+        The cluster is real, its VNode may not be: in a replay only what the service said is as good as the recording.
+        """
+        cloud = self.world.cloud
+        if cloud.replay is not None and source is not Source.CLOUD:
+            return Grade.SIMULATED
+        return cloud.grade
 
     def seconds(self, deadline: str) -> float:
         """An entry of the table of deadlines."""

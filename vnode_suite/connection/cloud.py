@@ -8,19 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from vnode_suite.cleanup.networks import bridge_of, network_name
-from vnode_suite.core.errors import CloudError
+from vnode_suite.connection.recorded import recorded_emulator
+from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.core.memory import pss_bytes
 from vnode_suite.core.modules import command, environment
 from vnode_suite.core.processes import OwnedProcess
 from vnode_suite.core.secrets import Secret
 from vnode_suite.eci.client import EciClient
 from vnode_suite.eci.credentials import StaticCredentials
+from vnode_suite.eci.emulator import EmulatorAdmin, EmulatorReady, ProbeResult
 from vnode_suite.eci.endpoints import single
 from vnode_suite.eci.network import NetworkReader
-from vnode_suite.model import Cloud, Grade
+from vnode_suite.eci.recording import RecordingTransport, ReplayTransport
+from vnode_suite.eci.sdk import SdkTransport
+from vnode_suite.model import Cloud, Grade, Text, Unreached
 
 if TYPE_CHECKING:
     from vnode_suite.connection.run import Run
@@ -34,53 +36,92 @@ SIMULATED_HEARTBEAT = 1.25
 SIMULATED_RETRY = 0.5
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 5.0
-_ADMIN_SECONDS = 60.0
-#: Reserved tag by which a twin tells the emulator which defect it is to have; never sent to the real service.
-DEFECT_TAG = "vnode-suite:defect"
-RUN_TAG = "vnode-suite:run"
 
 
 @dataclass(frozen=True, slots=True)
 class CloudSide:
     """What the steps need of the ECI side.
 
-    :ivar host_address: address in the VNodes' network at which the control plane can be reached.
-    :ivar network: ``namespaces`` or ``loopback``; for the latter, ``network_reason`` says why and what is lost.
+    :ivar grade: how strong what this side says is as evidence.
+    :ivar vswitches: vSwitch to CIDR, those that may be given first to last.
+    :ivar pod_cidrs: vSwitch to the CIDR in which its Pods' addresses are seen in the cluster: another one where a
+        simulated VPC stands in for a recorded one.
+    :ivar host_address: address in the VNodes' network at which the control plane can be reached; empty where the
+        network is real.
+    :ivar network: ``namespaces``, ``loopback`` or ``real``; where packets cannot be looked after, ``network_reason``
+        says why and what is lost.
+    :ivar admin: the emulator behind it; ``None`` where there is none.
+    :ivar recorder: what writes the exchanges down, where that is asked for.
+    :ivar replay: what the answers come from, where they are recorded ones.
     """
 
     client: EciClient
     networks: NetworkReader
     kind: Cloud
+    grade: Grade
     region: str
     vpc_id: str
-    vpc_cidr: str
     vswitches: Mapping[str, str]
+    pod_cidrs: Mapping[str, str]
     security_group_id: str
     default_resource_group: str
     host_address: str
     network: str
     network_reason: str
     for_controls: Mapping[str, Any]
-    _admin: str = ""
-    _token: Secret | None = None
+    admin: EmulatorAdmin | None = None
+    recorder: RecordingTransport | None = None
+    replay: ReplayTransport | None = None
+    _inside: str = ""
     _process: OwnedProcess | None = field(default=None, repr=False)
 
-    @property
-    def grade(self) -> Grade:
-        """How strong what this side says is as evidence."""
-        return Grade.LIVE if self.kind is Cloud.LIVE else Grade.SIMULATED
+    def probe(self, host: str, port: int, **how: Any) -> ProbeResult:
+        """A look from inside the VPC, as an instance in its first vSwitch would have it.
 
-    def probe(self, **order: Any) -> Mapping[str, Any]:
-        """A look from inside the VPC, as an instance in that vSwitch would have it."""
-        return self._ask("POST", "/probe", order)
+        :raises StepNotReached: nobody can look from there.
+        """
+        if self.admin is None:
+            detail = Text(
+                "nobody can look from inside a real VPC; the VNode itself tells, once it is there",
+                "无法从真实 VPC 内部观察;VNode 加入后由其自身体现",
+            )
+            raise StepNotReached(Unreached("vpc", "no-view", detail))
+        return self.admin.probe(self._inside, host, port, **how)
 
-    def state(self) -> Mapping[str, Any]:
-        """What the emulator holds: VNodes that are there, deleted ones, instances, requests."""
-        return self._ask("GET", "/state")
+    def instances_left(self, instances: Sequence[str], vnodes: Sequence[str]) -> tuple[str, ...]:
+        """Which of the *instances* that ran on *vnodes* the cloud still has.
+
+        :raises StepNotReached: the service can only be asked by an id, and one is not known.
+        """
+        if self.kind is Cloud.LIVE:
+            unknown = [name for name in instances if not name.startswith("eci-")]
+            if unknown:
+                detail = Text(
+                    f"the VNode wrote no instance id for {unknown[0]}", f"VNode 未写入实例 id:{unknown[0]}"
+                )
+                raise StepNotReached(Unreached("instance", "id-unknown", detail))
+            return tuple(group.id for group in self.client.describe_container_groups(instances))
+        assert self.admin is not None  # noqa: S101 - every other side has an emulator behind it
+        left = self.admin.state()["instances"]
+        return tuple(row["id"] for row in left if row["virtual_node_id"] in vnodes)
 
     def purge(self, kept: str) -> None:
         """Really remove what a defect of the emulator kept: a VNode or an instance, by its id."""
-        self._ask("POST", "/purge", {"id": kept})
+        if self.admin is not None:
+            self.admin.purge(kept)
+
+    def address_in_cloud(self, virtual_node_id: str, shown: str, seen: str) -> str:
+        """The address that a VNode has in the cloud, if *seen* is its own in the cluster; else *seen*.
+
+        They are one but in a replay, where a simulated VNode stands at another address than the recorded one.
+
+        :param shown: what the (recorded) service says it is.
+        """
+        if self.replay is None or self.admin is None:
+            return seen
+        rows = self.admin.state()["virtual_nodes"]
+        own = next((row["IntranetIp"] for row in rows if row["VirtualNodeId"] == virtual_node_id), "")
+        return shown if own and own == seen else seen
 
     def memory_pss(self) -> dict[str, int]:
         """Memory of the emulator and of every simulated VNode, in bytes."""
@@ -88,27 +129,9 @@ class CloudSide:
             return {}
         return {"simulated": pss_bytes(self._process.pid, with_children=True)}
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-        if self._token is None:
-            raise CloudError(f"{path} is only to be had of the emulator")
-        session = requests.Session()
-        session.trust_env = False
-        answer = session.request(
-            method,
-            f"{self._admin}{path}",
-            json=body,
-            headers={"Authorization": f"Bearer {self._token.reveal()}"},
-            timeout=_ADMIN_SECONDS,
-        )
-        if answer.status_code >= 400:
-            raise CloudError(
-                f"the emulator refused {method} {path}", found=f"{answer.status_code} {answer.text[:200]}"
-            )
-        return dict(answer.json())
-
 
 @contextmanager
-def open_cloud(
+def open_emulated(
     run: Run, version: str, *, connected: Sequence[str] = (), dns_records: Mapping[str, str] | None = None
 ) -> Iterator[CloudSide]:
     """Start the emulator, as a process of its own, and connect the official SDK to it.
@@ -116,10 +139,6 @@ def open_cloud(
     :param connected: networks (CIDR) outside the VPC that are reached over this machine.
     :param dns_records: names that the VPC's DNS knows: to an address, or to ``host`` for this machine's.
     """
-    kind = run.settings.cloud.cloud
-    if kind is not Cloud.EMULATOR:
-        # Never a simulated node instead: it would join somebody's cluster unasked.
-        raise CloudError(f"this build has no {kind.value} cloud side", wanted="--vnode-cloud emulator")
     name = f"simulated-{version}"
     network_id = network_name(run.id, version)
     config = run.scratch / f"{name}.json"
@@ -156,29 +175,37 @@ def open_cloud(
     )
     # Its own end removes the network; this is for the end that it has no say in.
     removal = run.supervisor.at_end(command("vnode_suite.simulated.vpc", "remove", network_id))
-    ready = json.loads(process.ready_line)
-    secret = Secret(ready["access_key_secret"], "access-key-secret")
-    token = Secret(ready["admin"]["token"], "admin-token")
-    client = EciClient.connect(
-        single(ready["endpoint"], ready["region"]), StaticCredentials(ready["access_key_id"], secret.reveal())
+    ready = EmulatorReady.parse(process.ready_line)
+    secret = Secret(ready.access_key_secret, "access-key-secret")
+    Secret(ready.admin_token, "admin-token")
+    sdk = SdkTransport(
+        single(ready.endpoint, ready.region), StaticCredentials(ready.access_key_id, secret.reveal())
     )
+    recorder = recorded_emulator(run, sdk, ready)
+    client = EciClient(ready.region, recorder or sdk)
+    vswitches = {v["id"]: v["cidr"] for v in ready.vswitches if v["vpc_id"] == ready.vpc_id}
     try:
         yield CloudSide(
             client=client,
             networks=NetworkReader(client),
             kind=Cloud.EMULATOR,
-            region=ready["region"],
-            vpc_id=ready["vpc_id"],
-            vpc_cidr=ready["vpc_cidr"],
-            vswitches={v["id"]: v["cidr"] for v in ready["vswitches"] if v["vpc_id"] == ready["vpc_id"]},
-            security_group_id=ready["security_group_id"],
-            default_resource_group=ready["resource_group_ids"][0],
-            host_address=ready["host_address"],
-            network=ready["network"],
-            network_reason=ready.get("network_reason", ""),
-            for_controls=ready["for_controls"],
-            _admin=ready["admin"]["endpoint"],
-            _token=token,
+            grade=Grade.SIMULATED,
+            region=ready.region,
+            vpc_id=ready.vpc_id,
+            vswitches=vswitches,
+            pod_cidrs=vswitches,
+            security_group_id=ready.security_group_id,
+            default_resource_group=ready.resource_group_ids[0],
+            host_address=ready.host_address,
+            network=ready.network,
+            network_reason=ready.network_reason,
+            for_controls={
+                "vswitch_of_another_vpc": ready.vswitch_of_another_vpc,
+                "security_groups": ready.security_groups,
+            },
+            admin=ready.admin,
+            recorder=recorder,
+            _inside=next(iter(vswitches)),
             _process=process,
         )
     finally:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from vnode_suite.connection.cloud import DEFECT_TAG, RUN_TAG
 from vnode_suite.connection.leavings import collections
 from vnode_suite.connection.products import Created
+from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.eci.client import new_client_token
+from vnode_suite.eci.errors import EciError
+from vnode_suite.eci.guard import DEFECT_TAG, RUN_TAG, ForeignVirtualNode
 from vnode_suite.eci.models import CreateRequest, Taint, VirtualNodeId
 from vnode_suite.model import Cloud, Identity, Text
 from vnode_suite.probes.pods import vnode_pod
@@ -41,7 +44,7 @@ def create_request(subject: Subject) -> CreateRequest:
     """The parameters of the call, with the subject's defects in them."""
     cell, cloud = subject.cell, subject.world.cloud
     given = cell.run.settings.cloud
-    tags = {RUN_TAG: cell.run.id, **dict(given.tags)}
+    tags = {**dict(given.tags), RUN_TAG: cell.run.id}
     simulated = subject.defects_at("vnode", "eci")
     if simulated:
         tags[DEFECT_TAG] = ",".join(
@@ -53,7 +56,7 @@ def create_request(subject: Subject) -> CreateRequest:
         security_group_id=given.security_group or cloud.security_group_id,
         kubeconfig=subject.kubeconfig().text.reveal(),
         tls_bootstrap=bootstrap != subject.has("tls-flag-off-with-bootstrap", "tls-flag-on-with-token"),
-        name=given.name or f"vnode-suite-{cell.run.id}-{secrets.token_hex(3)}",
+        name=given.name or _name(subject),
         zone_id=given.zone or "",
         resource_group_id=given.resource_group or "",
         cluster_dns=given.cluster_dns,
@@ -64,8 +67,19 @@ def create_request(subject: Subject) -> CreateRequest:
     )
 
 
+def _name(subject: Subject) -> str:
+    """A VirtualNodeName of the run's; the same for the same subject, so that a replay finds the recorded call."""
+    cell = subject.cell
+    told_apart = hashlib.sha256(f"{cell.cell.identity.value} {subject.name}".encode()).hexdigest()[:8]
+    return f"vnode-suite-{cell.run.id}-{told_apart}"
+
+
 def create(subject: Subject) -> Created:
-    """Call CreateVirtualNode; the intent is journalled first."""
+    """Call CreateVirtualNode; the intent is journalled first.
+
+    It is taken back only where nothing can have been bought. Else it stays, and the closing looks for the VNode by
+    name and tag (:mod:`vnode_suite.connection.unanswered`); should the run be killed before, a sweep does.
+    """
     cell, world = subject.cell, subject.world
     request = create_request(subject)
     before = frozenset(world.nodes.nodes())
@@ -78,16 +92,20 @@ def create(subject: Subject) -> Created:
             "name": request.name,
             "client_token": request.client_token,
             "cell": cell.cell.id,
+            "endpoint": cell.run.settings.cloud.endpoint,
+            "ca_file": str(cell.run.settings.cloud.endpoint_ca or ""),
+            "traces": _traces(subject),
             # The emulator's VNodes are processes of the run: a sweep has nothing to look for.
-            "ends_with_run": world.cloud.kind is Cloud.EMULATOR,
+            "ends_with_run": world.cloud.kind is not Cloud.LIVE,
         },
         where="cloud",
     )
     called_at = time.monotonic()
     try:
         virtual_node_id = world.cloud.client.create_virtual_node(request)
-    except Exception:
-        entry.undone()
+    except Exception as problem:
+        if bought_nothing(problem):
+            entry.undone()
         raise
     entry.done(id=virtual_node_id)
     subject.journal_entry = entry
@@ -110,24 +128,34 @@ def create(subject: Subject) -> Created:
     return Created(VirtualNodeId(virtual_node_id), request, called_at, before)
 
 
+def bought_nothing(problem: Exception) -> bool:
+    """Whether the call certainly had no effect: it was never sent, or each attempt of it was refused."""
+    if isinstance(problem, EciError):
+        return not problem.effect_unknown
+    return isinstance(problem, StepNotReached | ForeignVirtualNode)
+
+
 def _note_traces(subject: Subject, virtual_node_id: str) -> None:
     """Write down what a VNode will leave in a cluster that outlives the run: it labels nothing."""
+    traces = _traces(subject)
+    if traces:
+        undo = {**traces, "id": virtual_node_id}
+        undo["requesters"] = [*traces["requesters"], f"system:vnode:{virtual_node_id}"]
+        subject.cell.run.journal.intend("VNode's traces", virtual_node_id, undo).done()
+
+
+def _traces(subject: Subject) -> dict[str, Any]:
+    """How what a VNode leaves is found, but for its id; empty where the cluster ends with the run."""
     cell, world = subject.cell, subject.world
     if world.cluster.ends_with_the_run:
-        return
-    world.run.journal.intend(
-        "VNode's traces",
-        virtual_node_id,
-        {
-            "action": "forget-vnode",
-            "cluster": world.ref,
-            "id": virtual_node_id,
-            "beside": [path for _, path in collections(world.version.facts)],
-            "requesters": [cell.sound.identity().username, f"system:vnode:{virtual_node_id}"]
-            if cell.cell.identity is Identity.BOOTSTRAP
-            else [],
-        },
-    ).done()
+        return {}
+    bootstrap = cell.cell.identity is Identity.BOOTSTRAP
+    return {
+        "action": "forget-vnode",
+        "cluster": world.ref,
+        "beside": [path for _, path in collections(world.version.facts)],
+        "requesters": [cell.sound.identity().username] if bootstrap else [],
+    }
 
 
 def told_of(subject: Subject, created: Created, *, over: bool) -> tuple[str, bool]:

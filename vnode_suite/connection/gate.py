@@ -49,5 +49,5 @@ def _gate() -> tuple[tuple[Check[Any], Look], ...]:
         (kcfg.kubeconfig_is_usable_as_it_stands, look_kcfg.usable),
         (kcfg.authority_is_the_servers, look_kcfg.authority),
         (kcfg.credential_is_who_it_should_be, look_kcfg.who),
-        (pre.api_server_can_be_reached, look_pre.reach),
+        (pre.api_server_can_be_reached, look_pre.before_the_call),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,14 @@ from vnode_suite.clusters.kube import KubeClient, KubeError
 from vnode_suite.clusters.local.assets import obtain_binaries
 from vnode_suite.clusters.local.controlplane import ControlPlaneSettings, start_local_cluster
 from vnode_suite.connection import way
-from vnode_suite.connection.cloud import CloudSide, open_cloud
+from vnode_suite.connection.cloud import CloudSide, open_emulated
+from vnode_suite.connection.live import open_live
 from vnode_suite.connection.needed import check_rights
+from vnode_suite.connection.recorded import replayed
 from vnode_suite.connection.standins import KubeProxy, stand_in_for_kubeadm
 from vnode_suite.core.errors import ClusterError
 from vnode_suite.eci import sdk
-from vnode_suite.model import Provider
+from vnode_suite.model import Cloud, Provider
 from vnode_suite.probes.daemonsets import bound_node, path_of, pods_of
 from vnode_suite.probes.snapshots import Snapshot, dump
 
@@ -65,7 +67,7 @@ def open_local(world: World, stack: ExitStack) -> Opened:
     # Long done when the control plane is up.
     sdk.preload()
     kube.preload()
-    cloud = stack.enter_context(open_cloud(run, version))
+    cloud = open_simulated(run, version, stack)
     run.journal.cluster(world.ref, kubeconfig=None, context=None, server="")
     local = stack.enter_context(
         start_local_cluster(
@@ -132,11 +134,14 @@ def open_given(world: World, stack: ExitStack) -> Opened:
     before = world.timed("snapshot", lambda: dump(kube))
     kube_proxy = find_kube_proxy(kube)
     admin = admin_cluster(cluster.document, settings.context)
-    planned = way.plan(admin)
-    # Undone last of all in the cluster, when no simulated VNode is left that could register its Node again.
+    # Undone last of all in the cluster, when no VNode is left that could register its Node again.
     stack.callback(undo_what_is_left, world, kube)
-    cloud = stack.enter_context(
-        open_cloud(run, world.version_name, connected=planned.connected, dns_records=planned.dns_records)
+    if run.settings.cloud.cloud is Cloud.LIVE:
+        # Its VNodes dial what the kubeconfig names, over a network that is not ours to look into.
+        return Opened(cluster, stack.enter_context(open_live(run)), way.Way(admin.server), kube_proxy, before)
+    planned = way.plan(admin)
+    cloud = open_simulated(
+        run, world.version_name, stack, connected=planned.connected, dns_records=planned.dns_records
     )
     namespaces = cloud.network == "namespaces"
     relay = _relayed(planned, cloud, stack) if namespaces else None
@@ -150,6 +155,21 @@ OPENINGS: Mapping[Provider, Callable[[World, ExitStack], Opened]] = {
     Provider.LOCAL: open_local,
     Provider.EXISTING: open_given,
 }
+
+
+def open_simulated(
+    run: Run,
+    version: str,
+    stack: ExitStack,
+    *,
+    connected: Sequence[str] = (),
+    dns_records: Mapping[str, str] | None = None,
+) -> CloudSide:
+    """The emulator, or a recording with the emulator's VNodes standing in for the recorded ones."""
+    simulator = stack.enter_context(open_emulated(run, version, connected=connected, dns_records=dns_records))
+    if run.settings.cloud.cloud is not Cloud.REPLAY:
+        return simulator
+    return stack.enter_context(replayed(run, simulator))
 
 
 def find_kube_proxy(kube: KubeClient) -> KubeProxy | None:

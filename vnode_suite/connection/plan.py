@@ -81,7 +81,7 @@ def make_plan(
     :param versions: by cell id.
     """
     cells = [cell for cell in settings.cells if cell.id in wanted]
-    vnodes = {cell.id: _vnodes(wanted[cell.id], defects) for cell in cells}
+    vnodes = most_vnodes(settings, wanted, defects)
     given = settings.cluster.provider is Provider.EXISTING
     rights = needed(settings, versions[cells[0].id].facts) if given and cells else ()
     sections = [
@@ -104,6 +104,22 @@ def make_plan(
         Section(Text("Rights needed", "所需权限"), tuple(_rights(rights))),
     ]
     return Plan(tuple(sections), rights)
+
+
+def billed(
+    settings: Settings, wanted: Mapping[str, Wanted], defects: Defects, deadlines: Deadlines
+) -> Iterator[Text]:
+    """What a run with these cases will create in the cloud, and on what basis that is priced; see :func:`make_plan`."""
+    cells = [cell for cell in settings.cells if cell.id in wanted]
+    vnodes = most_vnodes(settings, wanted, defects)
+    yield from _in_the_cloud(settings, cells, vnodes)
+    cost = _cost(settings, sum(vnodes.values()), deadlines)
+    yield Text(f"cost: {cost.en}", f"费用:{cost.zh}")
+
+
+def most_vnodes(settings: Settings, wanted: Mapping[str, Wanted], defects: Defects) -> Mapping[str, int]:
+    """The most VNodes that each cell may create."""
+    return {cell.id: _vnodes(wanted[cell.id], defects) for cell in settings.cells if cell.id in wanted}
 
 
 def _run(settings: Settings, cells: list[Cell]) -> Section:

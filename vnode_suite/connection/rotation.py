@@ -30,7 +30,7 @@ from vnode_suite.access.taking import Holding
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.clusters.local.assets import obtain_binaries
 from vnode_suite.clusters.local.controlplane import ControlPlaneSettings, start_local_cluster
-from vnode_suite.connection.cloud import DEFECT_TAG, RUN_TAG
+from vnode_suite.connection.creating import bought_nothing
 from vnode_suite.connection.opening import NODE_MONITOR_GRACE, NODE_MONITOR_PERIOD
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.core.errors import DeadlineExceeded
@@ -38,6 +38,7 @@ from vnode_suite.core.polling import poll
 from vnode_suite.core.secrets import Secret
 from vnode_suite.eci.client import new_client_token
 from vnode_suite.eci.errors import WrongState
+from vnode_suite.eci.guard import DEFECT_TAG, RUN_TAG
 from vnode_suite.eci.models import CreateRequest
 from vnode_suite.model import Cloud, Text
 from vnode_suite.probes.nodes import NodeHistory
@@ -186,14 +187,15 @@ def joined(plane: Plane, subject: Subject, defects: frozenset[str]) -> Iterator[
         "name": request.name,
         "client_token": request.client_token,
         "cell": cell.cell.id,
-        "ends_with_run": cloud.kind is Cloud.EMULATOR,
+        "ends_with_run": cloud.kind is not Cloud.LIVE,
     }
     entry = cell.run.journal.intend("VirtualNode", request.name, undo, where="cloud")
     said = {"cell": cell.cell.id, "kind": "VirtualNode", "name": request.name, "where": "cloud"}
     try:
         created = cloud.client.create_virtual_node(request)
-    except BaseException:
-        entry.undone()
+    except Exception as problem:
+        if bought_nothing(problem):
+            entry.undone()
         raise
     entry.done(id=created)
     cell.run.ledger.write("created", **said, id=created)

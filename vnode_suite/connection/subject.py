@@ -22,10 +22,10 @@ from vnode_suite.connection import creating, exclusion, identities
 from vnode_suite.connection.exclusive import stray_daemonset
 from vnode_suite.connection.gate import first_obstacle
 from vnode_suite.connection.products import Created, Handed, Joined, RunningPod
-from vnode_suite.connection.steps import Outcome, StepNotReached, Steps, outcome_of, step
-from vnode_suite.core.errors import DeadlineExceeded
+from vnode_suite.connection.steps import Outcome, StepNotReached, Steps, outcome_of, reason_of, step
+from vnode_suite.core.errors import DeadlineExceeded, HarnessError
 from vnode_suite.core.polling import poll
-from vnode_suite.eci.errors import WrongState
+from vnode_suite.eci.errors import EciError, WrongState
 from vnode_suite.model import Defect, Identity, Observation, Text, Unreached
 from vnode_suite.probes import pods
 from vnode_suite.probes.nodes import NOT_READY_TAINT, NodeHistory, find_vnode
@@ -130,7 +130,7 @@ class Subject:
             try:
                 future.set_result(look(self))
             except BaseException as problem:
-                future.set_exception(problem)
+                future.set_exception(_seen_as(problem))
         seen: Observation[T] = future.result()
         return seen
 
@@ -387,6 +387,13 @@ class Subject:
             for client in self._clients:
                 client.close()
             self._clients.clear()
+
+
+def _seen_as(problem: BaseException) -> BaseException:
+    """What a look's failure means: a read that the service refuses is one that could not be done, and says why."""
+    if isinstance(problem, EciError) and not isinstance(problem, HarnessError):
+        return StepNotReached(Unreached("cloud", reason_of(problem), Text(str(problem), str(problem))))
+    return problem
 
 
 def _product(subject: Subject, name: str) -> Any:

@@ -49,8 +49,14 @@ class CloudSettings:
 
     cloud: Cloud = Cloud.EMULATOR
     region: str = ""
+    #: Stands for the service's own endpoints, as ``http://HOST:PORT`` or ``https://HOST:PORT``; live only.
+    endpoint: str | None = None
+    #: PEM file of the CA that the endpoint's certificate comes from.
+    endpoint_ca: Path | None = None
     record: Path | None = None
     cassette: Path | None = None
+    #: How the run of the cassette was made: a live one leaves out what would cost money.
+    recorded_from: Cloud | None = None
     vswitches: tuple[str, ...] = ()
     security_group: str | None = None
     resource_group: str | None = None

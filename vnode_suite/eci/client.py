@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -52,6 +53,8 @@ class EciClient:
     :param transport: carries the calls; :meth:`connect` makes the SDK's.
     :param policy: retries and deadline of each call.
     :param on_retry: told about each retry (progress, ledger).
+    :param reads_apart: least seconds between two reads, whoever asks: several looks poll at once, and the service
+        throttles an account, not a look.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class EciClient:
         transport: Transport,
         policy: RetryPolicy | None = None,
         on_retry: Callable[[EciError, float], None] = lambda _error, _pause: None,
+        reads_apart: float = 0.0,
     ) -> None:
         self.region = region
         self.statistics = CallStatistics()
@@ -67,6 +71,9 @@ class EciClient:
         self._closing = threading.Event()
         self._policy = replace(policy or RetryPolicy(), closing=self._closing)
         self._on_retry = on_retry
+        self._reads_apart = reads_apart
+        self._turn = threading.Lock()
+        self._next_read = 0.0
 
     @classmethod
     def connect(
@@ -198,6 +205,8 @@ class EciClient:
         call = ApiCall(product, action, parameters)
 
         def once(left: float) -> Mapping[str, Any]:
+            if call.is_read:
+                self._take_turn()
             self.statistics.calls += 1
             return self._transport.send(call, left)
 
@@ -211,6 +220,15 @@ class EciClient:
 
     def _call(self, action: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.send("eci", action, {"RegionId": self.region, **parameters})
+
+    def _take_turn(self) -> None:
+        if not self._reads_apart:
+            return
+        with self._turn:
+            now = time.monotonic()
+            mine = max(now, self._next_read)
+            self._next_read = mine + self._reads_apart
+        self._closing.wait(mine - now)
 
     def _pages(self, parameters: Mapping[str, Any]) -> Iterator[VirtualNode]:
         token, seen = "", set[str]()

@@ -228,6 +228,11 @@ def pointers(ready: EmulatorReady) -> Mapping[str, str]:
 
 
 _POINTERS: Mapping[str, Callable[[str, str, EmulatorReady], str]] = {
+    "vnode-suite": lambda scheme, host, ready: (
+        f"vnode-suite run --region {ready.region} --kubeconfig=FILE --cloud live --eci-endpoint {scheme}://{host} \\\n"
+        f"  --vswitch {ready.vswitch_ids[0]} --security-group {ready.security_group_id} "
+        f"--resource-group {ready.resource_group_ids[0]}"
+    ),
     "environment": lambda scheme, host, ready: (
         f"export ALIBABA_CLOUD_ACCESS_KEY_ID={ready.access_key_id}\n"
         "export ALIBABA_CLOUD_ACCESS_KEY_SECRET=<access_key_secret of --json>\n"

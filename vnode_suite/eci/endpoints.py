@@ -26,6 +26,8 @@ class Endpoints:
     protocol: str = "https"
     #: PEM file of the CA that the endpoint's certificate comes from; empty for the public ones.
     ca_file: str = ""
+    #: Whether these are the service's own public hosts: only then is what they say evidence of the service.
+    official: bool = False
 
     def host(self, product: Product) -> str:
         """The host to call for a product."""
@@ -33,10 +35,19 @@ class Endpoints:
 
 
 @cache
-def regions() -> Mapping[str, str]:
-    """Region id to ECI endpoint; a region missing here may exist all the same (see the file's head)."""
+def regions() -> Mapping[str, Mapping[Product, str]]:
+    """Region id to host by product; a region missing here may exist all the same (see the file's head)."""
     table = tomllib.loads(files("vnode_suite.data").joinpath("regions.toml").read_text("utf-8"))
-    return {row["id"]: row.get("endpoint", f"eci.{row['id']}.aliyuncs.com") for row in table["region"]}
+    return {
+        row["id"]: {
+            "eci": row.get("endpoint", f"eci.{row['id']}.aliyuncs.com"),
+            "vpc": row.get("vpc", f"vpc.{row['id']}.aliyuncs.com"),
+            "ecs": row.get("ecs", f"ecs.{row['id']}.aliyuncs.com"),
+            # One for the whole world: who calls does not depend on where.
+            "sts": "sts.aliyuncs.com",
+        }
+        for row in table["region"]
+    }
 
 
 def check_region(region: str) -> str:
@@ -52,21 +63,15 @@ def check_region(region: str) -> str:
 
 
 def live(region: str) -> Endpoints:
-    """The public endpoints of a region; VPC and ECS follow one rule, STS is global."""
-    check_region(region)
-    return Endpoints(
-        region,
-        {
-            "eci": regions()[region],
-            "vpc": f"vpc.{region}.aliyuncs.com",
-            "ecs": f"ecs.{region}.aliyuncs.com",
-            "sts": "sts.aliyuncs.com",
-        },
-    )
+    """The service's public hosts for a region."""
+    return Endpoints(check_region(region), regions()[region], official=True)
 
 
 def single(url: str, region: str, ca_file: str = "") -> Endpoints:
-    """One endpoint that serves every product, as an emulator does: ``http://127.0.0.1:8080``."""
+    """One endpoint that serves every product, as an emulator does: ``http://127.0.0.1:8080``.
+
+    :param ca_file: PEM file of the CA that its certificate comes from, where that is no public one.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise UsageError(f"not an endpoint: {url!r}", wanted="http://HOST:PORT or https://HOST:PORT")

@@ -13,7 +13,10 @@ class EciError(SuiteError):
 
     :param code: the API's error code; empty when there was no answer of the API.
     :param http_status: 0 when there was no answer.
+    :ivar effect_unknown: whether the call may have taken effect all the same: this attempt of it, or an earlier one.
     """
+
+    effect_unknown: bool = False
 
     def __init__(
         self,
@@ -91,11 +94,15 @@ class NotFound(EciError):
 class ServiceFailed(EciError):
     """The service says that it failed itself (5xx)."""
 
+    effect_unknown = True
+
 
 class EciUnreachable(EciError, CloudError):
     """No answer of the API: no connection, a connection that broke, or something that is not the API's
     JSON.
     """
+
+    effect_unknown = True
 
 
 class EciTimeout(EciUnreachable):

@@ -7,10 +7,15 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from vnode_suite.core.errors import HarnessError
 from vnode_suite.eci.exchange import ApiCall, Transport
+
+#: Tag of every VNode that a run creates; its value is the run's id.
+RUN_TAG: Final = "vnode-suite:run"
+#: Reserved tag by which a twin tells the emulator which defect it is to have; never sent to the real service.
+DEFECT_TAG: Final = "vnode-suite:defect"
 
 
 class ForeignVirtualNode(HarnessError):
@@ -41,6 +46,11 @@ class OwnedOnly:
             if not _has_tag(call.parameters.get("Tag"), self._tag):
                 raise ForeignVirtualNode(
                     "a VNode would have been created without the run's tag", wanted=f"tag {self._tag[0]}"
+                )
+            if any(row.get("Key") == DEFECT_TAG for row in call.parameters["Tag"]):
+                raise ForeignVirtualNode(
+                    "a twin with a defect of the simulator would have been bought",
+                    wanted=f"no tag {DEFECT_TAG} in a call that may reach the service",
                 )
             body = self._inner.send(call, timeout)
             with self._lock:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from vnode_suite.eci.errors import EciError, EciTimeout, EciUnreachable, ServiceFailed, Throttled
+from vnode_suite.eci.errors import EciError, EciUnreachable, ServiceFailed, Throttled
 
 T = TypeVar("T")
 
@@ -46,10 +46,8 @@ def may_repeat(error: EciError, *, is_read: bool, has_token: bool) -> bool:
     """
     if isinstance(error, Throttled):
         return True
-    unknown = isinstance(error, EciTimeout | ServiceFailed) or (
-        isinstance(error, EciUnreachable) and error.code != "InvalidApi.NotFound"
-    )
-    return unknown and (is_read or has_token)
+    lost = isinstance(error, ServiceFailed | EciUnreachable) and error.code != "InvalidApi.NotFound"
+    return lost and (is_read or has_token)
 
 
 def call_with_retries(
@@ -62,16 +60,20 @@ def call_with_retries(
 ) -> T:
     """Call until it succeeds, may not be repeated, or the deadline is near.
 
+    The error that ends it has ``effect_unknown`` if any attempt may have taken effect.
+
     :param call: takes the seconds left.
     :param on_retry: told the error and the pause before each further attempt.
     """
     ends = time.monotonic() + policy.deadline
-    attempt = 0
+    attempt, uncertain = 0, False
     while True:
         attempt += 1
         try:
             return call(max(0.1, ends - time.monotonic()))
         except EciError as error:
+            # A refusal says nothing of an earlier attempt whose answer was lost.
+            error.effect_unknown = uncertain = uncertain or error.effect_unknown
             pause = policy.pause(attempt, error)
             late = time.monotonic() + pause >= ends
             if (

@@ -69,6 +69,11 @@ class SdkTransport:
         self._clients: dict[Product, Any] = {}
         self._lock = threading.Lock()
 
+    @property
+    def access_key_id(self) -> str:
+        """Whose calls these are, as the service is told: not a secret, and not for others to read."""
+        return str(resolve(self._credentials).get_credential().access_key_id)
+
     def send(self, call: ApiCall, timeout: float) -> Mapping[str, Any]:
         """Send one call once; raises the ``EciError`` tree."""
         client = self._client(call.product)

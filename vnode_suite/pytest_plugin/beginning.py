@@ -10,8 +10,8 @@ from typing import Any
 from vnode_suite.connection.cloud import REAL_CLIENT_TIMEOUT, SIMULATED_CLIENT_TIMEOUT
 from vnode_suite.connection.run import Run
 from vnode_suite.data.waivers import load_waivers
-from vnode_suite.model import Clause, Text
-from vnode_suite.pytest_plugin.cases import Case, Casebook
+from vnode_suite.model import Clause, Cloud, Text
+from vnode_suite.pytest_plugin.cases import Case, Casebook, controls_left_out
 from vnode_suite.pytest_plugin.outcomes import record_deselected
 
 _NO_SCENARIO = Text("this build of the suite has no scenario for it yet", "本版本套件尚无对应场景")
@@ -34,6 +34,7 @@ def tell_the_beginning(run: Run, casebook: Casebook, arguments: Sequence[object]
         page_revision=scope.page_revision,
         profile=scope.profile.value,
         cloud=settings.cloud.cloud.value,
+        eci_endpoint=settings.cloud.endpoint,
         site=settings.cluster.site,
         controls=scope.controls,
         selection=sorted(judged) if deselected else list(scope.selection) or None,
@@ -46,10 +47,9 @@ def tell_the_beginning(run: Run, casebook: Casebook, arguments: Sequence[object]
             if c.id in wanted or not wanted
         ],
         out_of_scope={clause.id: why.as_dict() for clause, why in _out_of_scope(casebook, judged)},
-        client_timeout_scale={
-            "real_seconds": REAL_CLIENT_TIMEOUT,
-            "simulated_seconds": SIMULATED_CLIENT_TIMEOUT,
-        },
+        client_timeout_scale=None
+        if settings.cloud.cloud is Cloud.LIVE
+        else {"real_seconds": REAL_CLIENT_TIMEOUT, "simulated_seconds": SIMULATED_CLIENT_TIMEOUT},
         environment={
             "python": platform.python_version(),
             "platform": platform.platform(terse=True),
@@ -60,6 +60,8 @@ def tell_the_beginning(run: Run, casebook: Casebook, arguments: Sequence[object]
     for case in deselected:
         if case.cell.id in wanted and case.clause in judged:
             record_deselected(run, case)
+    if missing := casebook.controls_not_to_be_had():
+        run.ledger.write("note", text=controls_left_out(missing, settings.cloud.cloud))
 
 
 def _suite_version() -> str:

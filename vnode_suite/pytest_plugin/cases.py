@@ -13,10 +13,11 @@ import pytest
 
 from vnode_suite.connection.conditions import conditions
 from vnode_suite.connection.early import JUDGED_LAST
+from vnode_suite.connection.limits import not_to_be_had
 from vnode_suite.core.settings import Settings
 from vnode_suite.data.catalogue import Catalogue, not_applicable, profile_covers
 from vnode_suite.data.defects import Defects
-from vnode_suite.model import Cell, Clause, Defect, DefectScope, Provider, Text
+from vnode_suite.model import Cell, Clause, Cloud, Defect, DefectScope, Provider, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,9 @@ class Casebook:
         return not scope.selection or clause.id in {c.id for c in self.catalogue.select(scope.selection)}
 
     def withheld(self, clause: Clause) -> Text | None:
-        """Why *clause* is not looked at on somebody's cluster unless it is asked for; else ``None``."""
+        """Why *clause* is not looked at here, or only if it is asked for by name; else ``None``."""
+        if clause.id == "CREATE-03" and self.settings.cloud.recorded_from is Cloud.LIVE:
+            return _NEVER_REPEATED
         if self.settings.cluster.provider is not Provider.LOCAL and clause.id == _SOAKED:
             return None if self.settings.scope.soak_seconds else _NO_SOAK
         if (
@@ -94,6 +97,19 @@ class Casebook:
             if self._permitted(defect) and (first or defect.where in _OF_THE_IDENTITY):
                 yield defect
 
+    def controls_not_to_be_had(self) -> Mapping[str, Text]:
+        """Defects that twins would be given if the emulator answered for the ECI API, with why none can have them."""
+        if not self.settings.scope.controls:
+            return {}
+        return {
+            defect.name: why
+            for clause in self.catalogue.clauses
+            for cell in self.settings.cells
+            if clause.judged and self.in_scope(clause) and self.why_not(clause, cell) is None
+            for defect in self._fitting(clause, cell)
+            if (why := not_to_be_had(defect, self.settings.cloud.cloud)) is not None
+        }
+
     def _fitting(self, clause: Clause, cell: Cell) -> tuple[Defect, ...]:
         identity, profile = cell.identity.value, self.settings.scope.profile.value
         return tuple(
@@ -108,11 +124,26 @@ class Casebook:
 
     def _permitted(self, defect: Defect) -> bool:
         """Whether *defect* may be made where the run is: what changes a cluster for everybody, only on its own."""
+        if not_to_be_had(defect, self.settings.cloud.cloud) is not None:
+            return False
         if self.settings.cluster.provider is not Provider.EXISTING:
             return True
         if defect.scope == "own-cluster" or defect.name in _TOUCHES_EVERYBODY:
             return False
         return self.settings.cluster.apply_exclusion != "off" or not defect.name.startswith("kube-proxy-")
+
+
+def controls_left_out(missing: Mapping[str, Text], cloud: Cloud) -> Text:
+    """The controls that were not run because no twin can have their defect, each with its reason."""
+    by_reason: dict[Text, list[str]] = {}
+    for name, why in missing.items():
+        by_reason.setdefault(why, []).append(name)
+    en = "; ".join(f"{why.en}: {', '.join(names)}" for why, names in by_reason.items())
+    zh = ";".join(f"{why.zh}:{'、'.join(names)}" for why, names in by_reason.items())
+    return Text(
+        f"negative controls not run with --vnode-cloud {cloud.value}: {en}",
+        f"--vnode-cloud {cloud.value} 下未执行的反向对照:{zh}",
+    )
 
 
 #: Where a defect lives that means something else for each identity.
@@ -124,6 +155,10 @@ _WITHHELD: Mapping[str, Text] = {
         "在现有集群上,仅在明确要求时才提交不当的证书请求:--vnode-clause KCFG-04",
     )
 }
+_NEVER_REPEATED = Text(
+    "a live run does not repeat the call, which might buy a second VNode: its recording has no answer",
+    "真实运行不会重复该调用(可能再购买一个 VNode),因此录制中没有相应应答",
+)
 #: Renewals come as seldom as the certificates of a cluster that is not the run's own live long.
 _SOAKED = "CREATE-07"
 _NO_SOAK = Text(

@@ -65,6 +65,12 @@ OPTIONS: tuple[Option, ...] = (
         choices=("emulator", "live", "replay"),
     ),
     Option(
+        "vnode-eci-endpoint",
+        "call this instead of the service's own endpoints in live mode; its answers are graded simulated",
+        metavar="URL",
+    ),
+    Option("vnode-eci-ca", "PEM file of the CA of --vnode-eci-endpoint's certificate", metavar="FILE"),
+    Option(
         "vnode-profile",
         "quick: joins and comes Ready; standard: all that shows within minutes; full: slow ones too",
         choices=("quick", "standard", "full"),

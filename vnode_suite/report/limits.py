@@ -9,6 +9,7 @@ from vnode_suite.model import Clause, Status, Text
 from vnode_suite.report.collect import Collected
 from vnode_suite.report.listing import plural, shortened
 from vnode_suite.report.types import Row
+from vnode_suite.report.wording import side
 
 
 def limits(told: Collected, rows: Sequence[Row], clauses: Sequence[Clause]) -> tuple[Text, ...]:
@@ -24,7 +25,7 @@ def limits(told: Collected, rows: Sequence[Row], clauses: Sequence[Clause]) -> t
 def _limits_of_the_cloud(told: Collected) -> list[Text]:
     run = told.run
     texts = []
-    if run.get("cloud") != "live":
+    if side(run) != "live":
         texts.append(
             Text(
                 "Nothing about the live ECI service: the API's answers, the VNodes and their events come from"

@@ -180,6 +180,8 @@ class LiveProgress:
                 f"控制面 {version} 可用，{usable:.1f} 秒",
             )
             return [(said.of(self._language), "")]
+        if kind == "note" and (text := as_text(event.get("text"))) is not None:
+            return [(text.of(self._language), "")]
         if kind == "interrupted":
             return [(Text("interrupted, closing …", "已中断，正在收尾……").of(self._language), "bold yellow")]
         return []

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from vnode_suite.core.ledger import Event
 from vnode_suite.model import Basis, Level, Status, Text
 from vnode_suite.report.collect import Collected
 from vnode_suite.report.listing import NAMED, listed, plural, shortened
@@ -16,11 +17,19 @@ _CLOUDS = {
         "against the ECI emulator with simulated VNodes", "对接 ECI 模拟服务（VNode 为模拟节点）"
     ),
     "live": Text("against the live ECI service", "对接真实的 ECI 服务"),
+    "stand-in": Text("against an endpoint that stands for the ECI service", "对接代替 ECI 服务的接入点"),
     "replay": Text(
         "against recorded answers of the ECI service, with VNodes simulated after them",
         "对接 ECI 服务的录制应答（VNode 依录制模拟）",
     ),
 }
+
+
+def side(run: Event) -> str:
+    """Who answered for the ECI API: the service itself only where nobody's own endpoint stood for it."""
+    return "stand-in" if run.get("eci_endpoint") else str(run.get("cloud") or "emulator")
+
+
 _SITES = {
     "ecs": Text("site ECS", "按云上集群"),
     "idc": Text("site IDC", "按云外集群"),
@@ -33,9 +42,7 @@ def scope(told: Collected, rows: Sequence[Row]) -> Text:
     versions = list(dict.fromkeys(str(cell.get("version", "")) for cell in told.cells.values()))
     identities = list(dict.fromkeys(str(cell.get("identity", "")) for cell in told.cells.values()))
     providers = list(dict.fromkeys(str(cell.get("provider", "")) for cell in told.cells.values()))
-    cloud = _CLOUDS.get(
-        str(run.get("cloud") or "emulator"), Text(str(run.get("cloud")), str(run.get("cloud")))
-    )
+    cloud = _CLOUDS.get(side(run), Text(side(run), side(run)))
     site = _SITES.get(str(run.get("site") or "ecs"), Text(str(run.get("site")), str(run.get("site"))))
     judged = len({row.clause for row in rows if row.status in (Status.PASSED, Status.FAILED)})
     total = len({row.clause for row in rows})

@@ -40,8 +40,10 @@ def call(running: Any, version: str, action: str, **query: str) -> Any:
 
 def test_vpcs_and_vswitches_through_the_vpc_sdk(shared: Any) -> None:
     """A VPC lists its vSwitches; a vSwitch is found by its id."""
-    client = pytest.importorskip("alibabacloud_vpc20160428.client").Client(config(shared))
-    models = pytest.importorskip("alibabacloud_vpc20160428.models")
+    from alibabacloud_vpc20160428 import models
+    from alibabacloud_vpc20160428.client import Client
+
+    client = Client(config(shared))
     ready = shared.ready
     request = models.DescribeVpcsRequest(region_id=ready["region"], vpc_id=ready["vpc_id"])
     (vpc,) = client.describe_vpcs(request).body.vpcs.vpc
@@ -59,8 +61,10 @@ def test_vpcs_and_vswitches_through_the_vpc_sdk(shared: Any) -> None:
 
 def test_security_groups_through_the_ecs_sdk(shared: Any) -> None:
     """The type is in the list, the rules are in the attribute, as in the real API."""
-    client = pytest.importorskip("alibabacloud_ecs20140526.client").Client(config(shared))
-    models = pytest.importorskip("alibabacloud_ecs20140526.models")
+    from alibabacloud_ecs20140526 import models
+    from alibabacloud_ecs20140526.client import Client
+
+    client = Client(config(shared))
     ready = shared.ready
     group = ready["security_group_id"]
     request = models.DescribeSecurityGroupsRequest(region_id=ready["region"], security_group_id=group)

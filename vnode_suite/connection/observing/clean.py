@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vnode_suite.checks.clean import Difference, Gone
 from vnode_suite.connection import closing, leftovers
-from vnode_suite.connection.cloud import RUN_TAG
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.eci.errors import EciError
+from vnode_suite.eci.guard import RUN_TAG
 from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
 from vnode_suite.probes.snapshots import compare, dump
 
@@ -68,9 +68,9 @@ def instances(subject: Subject) -> Observation[Gone]:
     if subject.has("instance-left"):
         for instance in left:
             subject.world.cloud.purge(instance)
-    return Observation(
-        Gone(made, left), Source.CLOUD, evidence=(Evidence("instances made", "\n".join(made)),)
-    )
+    # In a replay the instances are the simulator's own.
+    source = Source.CLOUD if subject.world.cloud.replay is None else Source.LOCAL
+    return Observation(Gone(made, left), source, evidence=(Evidence("instances made", "\n".join(made)),))
 
 
 def _close(subject: Subject) -> closing.Closed:

@@ -38,6 +38,9 @@ def call(subject: Subject) -> Observation[Call]:
     outcome = subject.outcome(subject.vnode)
     if outcome.product is None:
         assert outcome.unreached is not None  # noqa: S101 - narrowing
+        if outcome.unreached.step != "vnode":
+            # The call was not made, or a replay has no answer to it: nobody refused it.
+            raise StepNotReached(outcome.unreached)
         said = Call(tuple(_wire(subject)), "", outcome.unreached.reason, outcome.unreached.detail.en)
         return Observation(said, Source.CLOUD)
     created = outcome.product
@@ -142,6 +145,12 @@ def resource_group(subject: Subject) -> Observation[ResourceGroup]:
     """The resource group asked for and the one it is in."""
     found, evidence = described(subject)
     asked = subject.vnode().request.resource_group_id
+    if not asked and not subject.world.cloud.default_resource_group:
+        detail = Text(
+            "which resource group is the account's default is not known here: give --vnode-resource-group",
+            "此处不知道账号的默认资源组:请指定 --vnode-resource-group",
+        )
+        raise StepNotReached(Unreached("request", "default-group-unknown", detail))
     value = ResourceGroup(asked, found.resource_group_id, subject.world.cloud.default_resource_group)
     return Observation(value, Source.CLOUD, evidence=(evidence,))
 
@@ -166,7 +175,7 @@ def pod_place(subject: Subject) -> Observation[PodPlace]:
     """A Pod's address, and the CIDR of the vSwitch asked for."""
     name = subject.pod().name
     pod = subject.world.kube.get(f"/api/v1/namespaces/default/pods/{name}")
-    cidr = subject.world.cloud.vswitches[subject.vnode().request.vswitch_ids[0]]
+    cidr = subject.world.cloud.pod_cidrs[subject.vnode().request.vswitch_ids[0]]
     return Observation(PodPlace(name, str(pod["status"].get("podIP", "")), cidr), Source.CLUSTER)
 
 

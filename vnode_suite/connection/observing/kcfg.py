@@ -33,7 +33,7 @@ from vnode_suite.checks.kcfg import (
 from vnode_suite.checks.registry import Check
 from vnode_suite.clusters.kube import AccessRequest, KubeClient, KubeError, KubeUnreachable
 from vnode_suite.connection import identities
-from vnode_suite.connection.observing.pre import handed_view, resolve_here
+from vnode_suite.connection.observing.pre import handed_view, resolve_here, told_by_the_vnode
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.model import Evidence, Identity, Observation, Source, Text, Unreached
@@ -257,20 +257,22 @@ def _refuse_to_dial(host: str) -> None:
 def resolution(subject: Subject) -> Observation[Resolution]:
     """The server's name, resolved on the VNode's side and here."""
     seen = handed_view(subject)
-    cloud = subject.world.cloud
-    answer = cloud.probe(
-        vswitch_id=next(iter(cloud.vswitches)),
-        host=seen.host,
-        port=seen.port,
+    world = subject.world
+    expected = world.way.expected(seen.host) or resolve_here(seen.host) or resolve_here(world.admin.host)
+    if world.cloud.admin is None:
+        # The VNode checks the server's certificate against the kubeconfig's CA and this name: it met the right one.
+        problem, evidence = told_by_the_vnode(subject)
+        resolved = () if problem == "name-not-resolved" else expected
+        return Observation(
+            Resolution(seen.host, resolved, expected, evidence.text), Source.NETWORK, evidence=(evidence,)
+        )
+    answer = world.cloud.probe(
+        seen.host,
+        seen.port,
         timeout=subject.cell.seconds("route-answer"),
         defects=sorted(subject.defects_at("vnode")),
     )
-    world = subject.world
-    expected = world.way.expected(seen.host) or resolve_here(seen.host) or resolve_here(world.admin.host)
-    return Observation(
-        Resolution(seen.host, tuple(answer.get("resolved") or ()), expected, str(answer["error"])),
-        Source.NETWORK,
-    )
+    return Observation(Resolution(seen.host, answer.resolved, expected, answer.error), Source.NETWORK)
 
 
 def who(subject: Subject) -> Observation[WhoAmI]:

@@ -116,7 +116,8 @@ def labels(subject: Subject) -> Observation[Labels]:
 def both_sides(subject: Subject) -> Observation[BothSides]:
     """What cloud and cluster say of the same VNode, once the cloud says something final."""
     created = subject.vnode()
-    client = subject.world.cloud.client
+    cloud = subject.world.cloud
+    client = cloud.client
     listed = subject.outcome(subject.ready)
 
     def final() -> bool | None:
@@ -140,14 +141,16 @@ def both_sides(subject: Subject) -> Observation[BothSides]:
         cloud_address=found.intranet_ip,
         node=name,
         node_ready=listed.reached and ready_of(node)[0] == "True",
-        node_address=internal_ip(node),
+        node_address=cloud.address_in_cloud(created.id, found.intranet_ip, internal_ip(node)),
         cloud_seen=f"{cloud_seen:%T}Z",
         cluster_seen=f"{datetime.now(UTC):%T}Z",
     )
     if listed.unreached is not None and found.status != "Ready":
         # Ready on neither side: NODE-01 or NODE-02 says so, and there is nothing to compare.
         raise StepNotReached(listed.unreached)
-    return Observation(value, Source.CLOUD, evidence=(evidence,))
+    # In a replay the cluster's half is the simulator's: the row is worth no more than that.
+    source = Source.CLOUD if cloud.replay is None else Source.CLUSTER
+    return Observation(value, source, evidence=(evidence,))
 
 
 def identity(subject: Subject) -> Observation[Identity]:

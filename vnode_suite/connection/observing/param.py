@@ -6,6 +6,7 @@ import json
 from itertools import cycle, islice
 
 from vnode_suite.checks.param import Inbound, Membership, RegionServed, Rule
+from vnode_suite.connection.recorded import API_SERVERS
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.eci.network import SecurityGroup
@@ -98,18 +99,36 @@ def group_type(subject: Subject) -> Observation[str]:
 def from_vpc(subject: Subject) -> Observation[Inbound]:
     """The group's inbound rules against every block of the VPC."""
     group = _group(subject)
-    vpc = subject.world.cloud.networks.vpcs([group.vpc_id])[0]
-    return _inbound(subject, group, vpc.cidrs)
+    found = subject.world.cloud.networks.vpcs([group.vpc_id]) if group.vpc_id else []
+    if not found:
+        detail = Text(f"the VPC of {group.id} is not shown", f"无法读取 {group.id} 所属的 VPC")
+        raise StepNotReached(Unreached("request", "no-vpc", detail))
+    return _inbound(subject, group, found[0].cidrs)
 
 
 def from_api_servers(subject: Subject) -> Observation[Inbound]:
     """The group's inbound rules against every API server: the ``default/kubernetes`` Endpoints."""
-    found = subject.world.kube.get("/api/v1/namespaces/default/endpoints/kubernetes")
-    addresses = [a["ip"] for s in found.get("subsets") or () for a in s.get("addresses") or ()]
+    addresses = _api_servers(subject)
     if subject.has("rule-10250-only"):
         # In the VPC an API server is let in by the rule for the VPC: here it stands outside (TEST-NET-2, RFC 5737).
         addresses = ["198.51.100.10"]
     return _inbound(subject, _group(subject), tuple(f"{address}/32" for address in addresses))
+
+
+def _api_servers(subject: Subject) -> list[str]:
+    """Addresses of the cluster's API servers: of the recorded one, where the rules are those of a recording."""
+    cloud = subject.world.cloud
+    if cloud.replay is not None:
+        known = cloud.replay.recording.facts.get(API_SERVERS)
+        if known is None:
+            detail = Text("the recording does not say where they were", "录制中没有 API Server 的地址")
+            raise StepNotReached(Unreached("recording", "not-recorded", detail))
+        return [str(address) for address in known]
+    found = subject.world.kube.get("/api/v1/namespaces/default/endpoints/kubernetes")
+    addresses = [a["ip"] for s in found.get("subsets") or () for a in s.get("addresses") or ()]
+    if cloud.recorder is not None:
+        cloud.recorder.note(API_SERVERS, addresses)
+    return addresses
 
 
 def _inbound(subject: Subject, group: SecurityGroup, sources: tuple[str, ...]) -> Observation[Inbound]:

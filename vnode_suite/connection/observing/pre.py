@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,7 +21,9 @@ from vnode_suite.checks.pre import BothWays, Clocks, Reach, ServerVersion, rules
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
+from vnode_suite.diagnosis import diagnose
 from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
+from vnode_suite.probes.vnodes import find
 
 #: What a probe calls its failure, and what a check calls it.
 _PROBLEMS = {
@@ -93,6 +96,24 @@ def handed_view(subject: Subject) -> KubeconfigView:
     return seen
 
 
+def before_the_call(subject: Subject) -> Observation[Reach]:
+    """What is known of the way before there is a VNode: a dial where somebody can dial, else the address alone.
+
+    :raises StepNotReached: the address may be right, and nobody can look from inside the VPC.
+    """
+    if subject.world.cloud.admin is not None:
+        return subject.observe(reach)
+    seen = handed_view(subject)
+    if rules_itself_out(seen.host):
+        return Observation(Reach(seen.host, seen.port, (), None), Source.LOCAL)
+    raise StepNotReached(Unreached("vpc", "no-view", _NO_VIEW))
+
+
+_NO_VIEW = Text(
+    "before a VNode is there nobody can look from inside a real VPC", "VNode 加入之前无法从真实 VPC 内部观察"
+)
+
+
 def reach(subject: Subject) -> Observation[Reach]:
     """A dial from the VNode's side to the server of the kubeconfig, unless the address rules itself out."""
     seen = handed_view(subject)
@@ -105,26 +126,66 @@ def reach(subject: Subject) -> Observation[Reach]:
         )
     if rules_itself_out(seen.host):
         return Observation(Reach(seen.host, seen.port, (), None), Source.LOCAL)
-    cloud = subject.world.cloud
-    answer = cloud.probe(
-        vswitch_id=next(iter(cloud.vswitches)),
-        host=seen.host,
-        port=seen.port,
+    if subject.world.cloud.admin is None:
+        problem, evidence = told_by_the_vnode(subject)
+        return Observation(
+            Reach(seen.host, seen.port, (), not problem, problem, evidence.text if problem else ""),
+            Source.NETWORK,
+            evidence=(evidence,),
+        )
+    return _dialled(subject, seen)
+
+
+#: What the diagnosis calls the causes that are a matter of the way, and what a check calls them.
+_CAUSES = {
+    "api-server-unreachable": "no-answer",
+    "connection-refused": "connection-refused",
+    "no-route": "no-route",
+    "dns-no-such-host": "name-not-resolved",
+    "dns-wrong-address": "name-resolves-elsewhere",
+}
+
+
+def told_by_the_vnode(subject: Subject) -> tuple[str, Evidence]:
+    """What the VNode itself shows of the way to the API server: nothing wrong where it registered, else its events.
+
+    :returns: the problem (empty for none), and what that rests on.
+    :raises StepNotReached: it did not register, and its events do not blame the way.
+    """
+    outcome = subject.outcome(subject.node)
+    if outcome.product is not None:
+        joined = outcome.product
+        said = f"the VNode dialled it from its VPC: {joined.name} registered {joined.seconds:.1f} s after the call"
+        return "", Evidence("the way", said)
+    assert outcome.unreached is not None  # noqa: S101 - narrowing
+    created = subject.steps.known("vnode")
+    if created is not None and created.product is not None:
+        found = find(subject.world.cloud.client, created.product.id)
+        texts = [event.message for event in found.events if event.type == "Warning"] if found else []
+        for match in diagnose(texts).causes:
+            if match.cause in _CAUSES:
+                return _CAUSES[match.cause], Evidence("the VNode's events", "\n".join(texts))
+    raise StepNotReached(outcome.unreached)
+
+
+def _dialled(subject: Subject, seen: KubeconfigView) -> Observation[Reach]:
+    """A dial by somebody who stands in the simulated VPC."""
+    answer = subject.world.cloud.probe(
+        seen.host,
+        seen.port,
         tls=True,
-        ca_pem="",
         timeout=subject.cell.seconds("route-answer"),
         defects=sorted(subject.defects_at("vnode")),
     )
-    problem = "" if answer["connected"] else _PROBLEMS.get(str(answer["error_kind"]), "no-answer")
-    resolved = tuple(answer.get("resolved") or ())
+    problem = "" if answer.connected else _PROBLEMS.get(answer.error_kind, "no-answer")
     way = subject.world.way
     expected = way.expected(seen.host) or resolve_here(seen.host)
-    if resolved and expected and not set(resolved) & set(expected):
+    if answer.resolved and expected and not set(answer.resolved) & set(expected):
         problem = "name-resolves-elsewhere"
-    shown = {key: value for key, value in answer.items() if key != "peer_certificates"}
+    shown = {key: value for key, value in asdict(answer).items() if key != "peer_certificates"}
     dial = Evidence(f"dial {seen.host}:{seen.port} from the VPC", json.dumps(shown, indent=1), "json")
     return Observation(
-        Reach(seen.host, seen.port, resolved, not problem, problem, str(answer["error"])),
+        Reach(seen.host, seen.port, answer.resolved, not problem, problem, answer.error),
         Source.NETWORK,
         evidence=(dial, Evidence("the way", way.how.en)) if way.how else (dial,),
     )
