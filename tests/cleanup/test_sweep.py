@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from vnode_suite.cleanup.journal import Entry, Journal, Record
 from vnode_suite.cleanup.state import ProcessIdentity, run_dir
 from vnode_suite.cleanup.sweep import find_leftovers, sweep
-from vnode_suite.cleanup.undo import UndoRegistry
+from vnode_suite.cleanup.undo import UndoRegistry, await_process, process_undo
 from vnode_suite.core.polling import poll
 
 #: A run that starts a process, makes a folder and a VNode, tells, and waits to be killed.
@@ -134,6 +135,27 @@ def test_a_run_of_another_machine_is_left_to_it(
     result = sweep(yes=True, state=tmp_path)
     assert (result.found, result.elsewhere) == ((), ("killed01",))
     assert run.scratch.is_dir()
+
+
+def test_a_supervisor_that_is_still_ending_its_run_is_waited_for(tmp_path: Path) -> None:
+    """It is not killed, and what it has undone by then needs no undoing."""
+    with Journal("dying001", state=tmp_path) as journal:
+        ending = subprocess.Popen(
+            [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+        )
+        entry = journal.intend(
+            "process", "supervisor", process_undo(ending.pid, ends_by_itself=True), where="local"
+        )
+        done: list[str | None] = []
+        waiting = threading.Thread(target=lambda: done.append(await_process(entry)))
+        waiting.start()
+        assert not done
+        assert ending.stdin is not None
+        ending.stdin.close()
+        assert ending.wait(10) == 0
+        waiting.join(10)
+        assert done == [None]
+        entry.undone()
 
 
 @pytest.fixture

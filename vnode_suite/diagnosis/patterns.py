@@ -21,7 +21,10 @@ LONGEST = 4096
 _ADDRESS = r"(?>\[[0-9A-Fa-f:.%a-z]{2,60}+\]|[A-Za-z0-9.*_-]{1,253}+)(?::[0-9*X]{1,5}+)?+"
 # The service's own words before what went wrong; client-go and Go's errors follow them.
 _FAILED = r'(?>failed to (?>[A-Za-z0-9 ./_()"@-]{1,200}+)(?>: |, )){1,3}+(?>cannot [a-z ]{1,80}+: )?+'
-_LEAD = f"(?>{_FAILED})?+"
+# client-go's words where a lock is taken before anything else (tools/leaderelection): any component that elects a leader
+# has them, so what follows must be a VNode's.
+_LOCK = r"error (?>initially creating leader election record|retrieving resource lock [a-z0-9./-]{1,300}+): "
+_LEAD = f"(?>{_FAILED}|{_LOCK})?+"
 # Paths of a Kubernetes API server: a request to a registry, a webhook or a metrics end is somebody else's.
 _PATH = r'/(?>version|apis|api|healthz|livez|readyz|openapi)(?>[/?](?>[^\s":]|:(?! )){0,1000}+)?+'
 _REQUEST = rf'{_LEAD}(?>Get|Post|Put|Patch|Delete|Head) "?+https://(?P<server>{_ADDRESS}){_PATH}"?+: '
@@ -34,6 +37,7 @@ _VNODE_USER = (
 _HEADS: Mapping[str, re.Pattern[str]] = {
     "lead": re.compile(_LEAD),
     "failed": re.compile(_FAILED),
+    "lock": re.compile(_LOCK),
     "request": re.compile(_REQUEST),
 }
 #: Field to what it stands for; the ones in `_CAPTURED` are kept.
