@@ -21,8 +21,8 @@ LONGEST = 4096
 _ADDRESS = r"(?>\[[0-9A-Fa-f:.%a-z]{2,60}+\]|[A-Za-z0-9.*_-]{1,253}+)(?::[0-9*X]{1,5}+)?+"
 # The service's own words before what went wrong; client-go and Go's errors follow them.
 _FAILED = r'(?>failed to (?>[A-Za-z0-9 ./_()"@-]{1,200}+)(?>: |, )){1,3}+(?>cannot [a-z ]{1,80}+: )?+'
-# client-go's words where a lock is taken before anything else (tools/leaderelection): any component that elects a leader
-# has them, so what follows must be a VNode's.
+# client-go's words where a lock is taken before anything else: any component that elects a leader has them, so what
+# follows must be a VNode's.
 _LOCK = r"error (?>initially creating leader election record|retrieving resource lock [a-z0-9./-]{1,300}+): "
 _LEAD = f"(?>{_FAILED}|{_LOCK})?+"
 # Paths of a Kubernetes API server: a request to a registry, a webhook or a metrics end is somebody else's.
