@@ -45,6 +45,11 @@ def api_servers(cluster: Cluster) -> Iterator[Members]:
         yield Members(asked or {front: cluster.kube}, tuple(place for place in places if not answers[place]))
 
 
+def endpoint_addresses(kube: KubeClient) -> tuple[str, ...]:
+    """The addresses of the API servers that the Service ``kubernetes`` stands for."""
+    return tuple(place.rpartition(":")[0] for place in _places(kube))
+
+
 def _places(kube: KubeClient) -> list[str]:
     subsets = kube.get(_ENDPOINTS).get("subsets") or ()
     return [

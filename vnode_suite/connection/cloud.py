@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vnode_suite.cleanup.networks import bridge_of, network_name
 from vnode_suite.connection.recorded import recorded_emulator
 from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.core.errors import CloudError
 from vnode_suite.core.memory import pss_bytes
 from vnode_suite.core.modules import command, environment
 from vnode_suite.core.processes import OwnedProcess
@@ -104,6 +105,13 @@ class CloudSide:
         assert self.admin is not None  # noqa: S101 - every other side has an emulator behind it
         left = self.admin.state()["instances"]
         return tuple(row["id"] for row in left if row["virtual_node_id"] in vnodes)
+
+    def new_host(self) -> tuple[str, Sequence[str]]:
+        """A machine in the VPC that is no VNode: its address, and the command that enters its network."""
+        if self.admin is None:
+            raise CloudError("a machine in the VPC is only to be had of the emulator")
+        address, pid = self.admin.new_host()
+        return address, command("vnode_suite.simulated.vpc", "enter", str(pid))
 
     def purge(self, kept: str) -> None:
         """Really remove what a defect of the emulator kept: a VNode or an instance, by its id."""

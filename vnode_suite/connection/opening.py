@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,8 +18,15 @@ from vnode_suite.clusters import kube
 from vnode_suite.clusters.cluster import Cluster
 from vnode_suite.clusters.existing import KUBE_PROXY, open_existing
 from vnode_suite.clusters.kube import KubeClient, KubeError
+from vnode_suite.clusters.local.another import start_another
 from vnode_suite.clusters.local.assets import obtain_binaries
-from vnode_suite.clusters.local.controlplane import ControlPlaneSettings, start_local_cluster
+from vnode_suite.clusters.local.controlplane import (
+    START_DEADLINE_SECONDS,
+    ControlPlaneSettings,
+    LocalCluster,
+    start_local_cluster,
+)
+from vnode_suite.clusters.members import endpoint_addresses
 from vnode_suite.connection import way
 from vnode_suite.connection.cloud import CloudSide, open_emulated
 from vnode_suite.connection.live import open_live
@@ -26,8 +34,9 @@ from vnode_suite.connection.needed import check_rights
 from vnode_suite.connection.recorded import replayed
 from vnode_suite.connection.standins import KubeProxy, stand_in_for_kubeadm
 from vnode_suite.core.errors import ClusterError
+from vnode_suite.core.polling import poll
 from vnode_suite.eci import sdk
-from vnode_suite.model import Cloud, Provider
+from vnode_suite.model import Cloud, Profile, Provider
 from vnode_suite.probes.daemonsets import bound_node, path_of, pods_of
 from vnode_suite.probes.snapshots import Snapshot, dump
 
@@ -40,6 +49,8 @@ if TYPE_CHECKING:
 #: simulated VNode on two busy cores to be a few seconds late with its renewal.
 NODE_MONITOR_GRACE = 5.0
 NODE_MONITOR_PERIOD = 0.5
+#: Of an API server on a network of its own, where nobody else has it: kubeadm's.
+API_SERVER_PORT = 6443
 #: The label by which a node is known as a VNode (the page's exclusion rests on it).
 _VNODE_LABEL = ("type", "virtual-kubelet")
 
@@ -76,14 +87,16 @@ def open_local(world: World, stack: ExitStack) -> Opened:
             run.supervisor,
             binaries=binaries,
             name=f"k8s-{version}",
-            settings=ControlPlaneSettings(
-                address=cloud.host_address,
+            settings=dataclasses.replace(
+                _placed(world, cloud),
                 node_monitor_grace_seconds=NODE_MONITOR_GRACE,
                 node_monitor_period_seconds=NODE_MONITOR_PERIOD,
             ),
         )
     )
     stack.callback(_keep_logs, run, local.logs, version)
+    if local.settings.api_server_entry:
+        _add_second_server(local, cloud, stack)
     client = stack.enter_context(KubeClient.from_kubeconfig_text(local.admin_kubeconfig))
     cluster = Cluster(
         provider=Provider.LOCAL,
@@ -98,6 +111,37 @@ def open_local(world: World, stack: ExitStack) -> Opened:
     )
     kube_proxy = stand_in_for_kubeadm(client, world.version)
     return Opened(cluster, cloud, way.Way(here=local.server_url), kube_proxy, dump(client))
+
+
+def _placed(world: World, cloud: CloudSide) -> ControlPlaneSettings:
+    """Where the API server is: at this machine's address in the VPC; in profile full on a network of its own.
+
+    What a port is to the API server can then differ from what it is to the runner.
+    """
+    if world.run.settings.scope.profile is not Profile.FULL or cloud.network != "namespaces":
+        return ControlPlaneSettings(address=cloud.host_address)
+    address, entry = cloud.new_host()
+    return ControlPlaneSettings(
+        address=address,
+        api_server_entry=entry,
+        api_server_port=API_SERVER_PORT,
+        etcd_address=cloud.host_address,
+    )
+
+
+def _add_second_server(local: LocalCluster, cloud: CloudSide, stack: ExitStack) -> None:
+    """A control plane of two API servers, each on a network of its own; both are in the Endpoints when this returns."""
+    address, entry = cloud.new_host()
+    second = stack.enter_context(
+        start_another(local, "second", address=address, entry=entry, port=API_SERVER_PORT)
+    )
+    wanted = {local.settings.address, address}
+    with KubeClient.from_kubeconfig_text(second.admin_kubeconfig) as its:
+        poll(
+            lambda: wanted <= set(endpoint_addresses(its)) or None,
+            what="both API servers to stand in the Endpoints of the Service kubernetes",
+            deadline_seconds=START_DEADLINE_SECONDS,
+        )
 
 
 #: The end of a log says why a component failed; all of it would outweigh the report.
