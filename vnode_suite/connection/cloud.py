@@ -110,7 +110,7 @@ class CloudSide:
         """A machine in the VPC that is no VNode: its address, and the command that enters its network."""
         if self.admin is None:
             raise CloudError("a machine in the VPC is only to be had of the emulator")
-        address, pid = self.admin.new_host()
+        pid, address = self.admin.add_host()
         return address, command("vnode_suite.simulated.vpc", "enter", str(pid))
 
     def purge(self, kept: str) -> None:

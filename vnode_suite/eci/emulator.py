@@ -112,11 +112,6 @@ class EmulatorAdmin:
         made = self._call("POST", "/hosts", {})
         return int(made["pid"]), str(made["address"])
 
-    def new_host(self) -> tuple[str, int]:
-        """A machine in the VPC that is no VNode: its address, and the process whose network namespace it is."""
-        made = self._call("POST", "/hosts", {})
-        return str(made["address"]), int(made["pid"])
-
     def behaviours(self) -> dict[str, Any]:
         """``{"codes": [...], "behaviours": [...]}``, each row with ``basis`` confirmed or inferred."""
         return self._call("GET", "/behaviours")

@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 import alibabacloud_eci20180808.models as models
@@ -140,3 +142,18 @@ def test_a_probe_looks_from_inside(ready: dict[str, Any]) -> None:
         timeout=20,
     ).json()
     assert (answer["connected"], answer["error_kind"]) == (False, "refused")
+
+
+def test_a_machine_of_the_vpc_is_had_through_the_admin_port(ready: dict[str, Any]) -> None:
+    """Its address lies in the VPC and in no vSwitch; without namespaces it is refused with the reason."""
+    admin = ready["admin"]
+    headers = {"Authorization": f"Bearer {admin['token']}"}
+    answer = requests.post(f"{admin['endpoint']}/hosts", json={}, headers=headers, timeout=60)
+    if ready["network"] == "loopback":
+        assert (answer.status_code, "needs a namespace" in answer.text) == (409, True)
+        return
+    made = answer.json()
+    address = ip_address(made["address"])
+    assert address in ip_network(ready["vpc_cidr"])
+    assert not any(address in ip_network(vswitch["cidr"]) for vswitch in ready["vswitches"])
+    assert Path(f"/proc/{made['pid']}/ns/net").exists()
