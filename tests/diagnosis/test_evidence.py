@@ -66,8 +66,8 @@ def test_what_could_not_be_looked_at_says_nothing() -> None:
 
 def test_the_timeline_is_in_order_whatever_the_clock() -> None:
     """Rows of several clocks stand by their own times, and each says whose it is."""
-    late = Moment(NOON, Clock.RUNNER, Source.NETWORK, "dial")
-    early = Moment(NOON - timedelta(seconds=5), Clock.SERVICE, Source.CLOUD, "created")
+    late = Moment(NOON, Clock.RUNNER, Source.NETWORK, Text("dial", "连接"))
+    early = Moment(NOON - timedelta(seconds=5), Clock.SERVICE, Source.CLOUD, Text("created", "已创建"))
     assert weigh(diagnose([]), [], [late, early]).timeline == (early, late)
 
 

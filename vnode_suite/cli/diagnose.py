@@ -236,7 +236,7 @@ def case_document(case: Case, lang: Language) -> dict[str, Any]:
             for cause, sign in case.ruled_out.items()
         ],
         "signs": [{**sign.as_dict(), "said": sign.said.of(lang)} for sign in case.signs],
-        "timeline": [moment.as_dict() for moment in case.timeline],
+        "timeline": [{**moment.as_dict(), "text": moment.text.of(lang)} for moment in case.timeline],
     }
 
 
@@ -255,11 +255,16 @@ def print_case(case: Case, lang: Language) -> None:
     excluded = {cause: sign for cause, sign in case.ruled_out.items() if cause not in named}
     if excluded:
         click.echo(click.style("\n已排除" if zh else "\nruled out", bold=True))
+        by_sign: dict[str, list[str]] = {}
         for cause, sign in excluded.items():
-            click.echo(f"  {cause}: {sign.said.of(lang)} [{sign.how}]")
+            by_sign.setdefault(f"{sign.said.of(lang)} [{sign.how}]", []).append(cause)
+        for why, causes in by_sign.items():
+            click.echo(f"  {', '.join(causes)}: {why}")
     if case.timeline:
         click.echo(click.style("\n时间线" if zh else "\ntimeline", bold=True))
-        rows = [(f"{m.at:%F %T}Z", m.clock.value, m.source.value, m.text[:160]) for m in case.timeline]
+        rows = [
+            (f"{m.at:%F %T}Z", m.clock.value, m.source.value, m.text.of(lang)[:160]) for m in case.timeline
+        ]
         print_table(("时间", "时钟", "来源", "内容") if zh else ("time", "clock", "seen from", "what"), rows)
 
 

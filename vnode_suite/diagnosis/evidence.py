@@ -69,15 +69,15 @@ class Moment:
     at: datetime
     clock: Clock
     source: Source
-    text: str
+    text: Text
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
         return {
             "at": self.at.isoformat(timespec="milliseconds"),
             "clock": self.clock.value,
             "observed_from": self.source.value,
-            "text": self.text,
+            "text": self.text.as_dict(),
         }
 
 

@@ -27,6 +27,8 @@ _REQUESTS: Final = (
     "/apis/certificates.k8s.io/v1/certificatesigningrequests",
     "/apis/certificates.k8s.io/v1beta1/certificatesigningrequests",
 )
+#: Of a row of the timeline, in characters: messages of some components are pages long.
+LONGEST_TEXT = 300
 #: Differences of clocks above this make certificates and tokens fail (PRE-03 warns at the same).
 APART_SECONDS = 60.0
 
@@ -184,7 +186,12 @@ def timeline(kube: KubeClient, virtual_node_id: str, requests: Sequence[Json]) -
     """The cluster's own times of the VNode: its requests, its Node and what is written about it."""
     for request in requests:
         name = request["metadata"]["name"]
-        yield from _moment(request["metadata"].get("creationTimestamp"), Clock.CLUSTER, f"{name} was created")
+        yield from _moment(
+            request["metadata"].get("creationTimestamp"),
+            Clock.CLUSTER,
+            f"{name} was created",
+            f"{name} 已创建",
+        )
         for one in (request.get("status") or {}).get("conditions") or ():
             yield from _moment(
                 one.get("lastUpdateTime"), Clock.CLUSTER, f"{name}: {one['type']}, {one.get('reason', '')}"
@@ -212,7 +219,8 @@ def timeline(kube: KubeClient, virtual_node_id: str, requests: Sequence[Json]) -
             yield from _moment(event.get("lastTimestamp"), Clock.CLUSTER, text)
 
 
-def _moment(at: object, clock: Clock, text: str) -> Iterator[Moment]:
+def _moment(at: object, clock: Clock, en: str, zh: str = "") -> Iterator[Moment]:
+    """A row, where *at* is a time; what objects say of themselves is the same in both languages."""
     time: datetime | None = read_time(str(at))
     if time is not None:
-        yield Moment(time, clock, Source.CLUSTER, text[:300])
+        yield Moment(time, clock, Source.CLUSTER, Text(en[:LONGEST_TEXT], (zh or en)[:LONGEST_TEXT]))

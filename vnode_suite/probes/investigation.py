@@ -30,7 +30,7 @@ from vnode_suite.diagnosis.refine import DIALLED
 from vnode_suite.eci.models import VirtualNode
 from vnode_suite.model import Source, Text
 from vnode_suite.probes import cluster_signs
-from vnode_suite.probes.cluster_signs import Issue, Json
+from vnode_suite.probes.cluster_signs import LONGEST_TEXT, Issue, Json
 from vnode_suite.probes.server_signs import Met, Server, meet, now
 
 _ENDPOINTS = "/api/v1/namespaces/default/endpoints/kubernetes"
@@ -285,14 +285,22 @@ def _is_address(host: str) -> bool:
 
 def _cloud_moments(node: VirtualNode | None, events: Iterable[EventText]) -> Iterator[Moment]:
     if node is not None and node.created is not None:
-        yield Moment(node.created, Clock.SERVICE, Source.CLOUD, f"{node.id} was created")
+        made = Text(f"{node.id} was created", f"{node.id} 已创建")
+        yield Moment(node.created, Clock.SERVICE, Source.CLOUD, made)
     for event in events:
         times = sorted(set(event.seen))
+        said = f"{event.reason}: {event.text}"[:LONGEST_TEXT]
         for number, at in enumerate(times):
-            often = f" (the last of {event.count})" if number else ""
-            yield Moment(at, Clock.SERVICE, Source.CLOUD, f"{event.reason}: {event.text}{often}"[:300])
+            often = (
+                Text(f" (the last of {event.count})", f"（共 {event.count} 次，最后一次）")
+                if number
+                else Text("", "")
+            )
+            text = Text(f"{said}{often.en}", f"{said}{often.zh}")
+            yield Moment(at, Clock.SERVICE, Source.CLOUD, text)
 
 
 def _own_moments(signs: Iterable[Sign]) -> Iterator[Moment]:
     for sign in signs:
-        yield Moment(sign.at, Clock.RUNNER, sign.source, f"{sign.name}: {sign.said.en}")
+        text = Text(f"{sign.name}: {sign.said.en}", f"{sign.name}: {sign.said.zh}")
+        yield Moment(sign.at, Clock.RUNNER, sign.source, text)
