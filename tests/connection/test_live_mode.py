@@ -128,7 +128,7 @@ def test_what_is_not_the_runs_is_neither_touched_nor_left(
     assert {tag.get("vnode-suite:run") for tag in tags} == {run["report"]["run"]["id"]}
 
 
-def test_a_plan_costs_nothing(service: Service, theirs: Stranger, run: dict[str, Any]) -> None:
+def test_a_plan_costs_nothing(service: Service, theirs: Stranger) -> None:
     """It says how many VNodes would be billed, and calls nobody."""
     before = len(service.requests())
     done = service.suite(*_options(service, theirs), "--vnode-plan", reports="planned")
@@ -137,9 +137,7 @@ def test_a_plan_costs_nothing(service: Service, theirs: Stranger, run: dict[str,
     assert len(service.requests()) == before
 
 
-def test_controls_of_the_simulator_are_listed_and_never_counted(
-    service: Service, theirs: Stranger, run: dict[str, Any]
-) -> None:
+def test_controls_of_the_simulator_are_listed_and_never_counted(service: Service, theirs: Stranger) -> None:
     """With controls on, those that only a simulator can have are named with the reason; none of them was sent."""
     done = service.suite(
         *_options(service, theirs),
@@ -240,7 +238,7 @@ def test_a_replay_fails_closed(run: dict[str, Any], service: Service) -> None:
 
 
 def test_a_refused_permission_is_named_and_nothing_is_bought(
-    run: dict[str, Any], service: Service, theirs: Stranger, tmp_path: Path
+    service: Service, theirs: Stranger, tmp_path: Path
 ) -> None:
     """Who may not read the network is told which RAM action is missing, before anything is made."""
     assert service.ready.admin is not None
@@ -256,9 +254,7 @@ def test_a_refused_permission_is_named_and_nothing_is_bought(
     assert [node["VirtualNodeId"] for node in service.vnodes()] == before
 
 
-def test_a_vnode_whose_answer_was_lost_is_found_and_deleted(
-    run: dict[str, Any], service: Service, theirs: Stranger
-) -> None:
+def test_a_vnode_whose_answer_was_lost_is_found_and_deleted(service: Service, theirs: Stranger) -> None:
     """Each try of the call takes effect and breaks off: the run cannot go on, and leaves neither VNode nor Node."""
     assert service.ready.admin is not None
     before = {node["VirtualNodeId"] for node in service.vnodes()}
@@ -281,7 +277,7 @@ def test_a_vnode_whose_answer_was_lost_is_found_and_deleted(
 
 
 def test_a_sweep_after_a_kill_leaves_nothing_on_either_side(
-    run: dict[str, Any], service: Service, theirs: Stranger, foreign: str
+    service: Service, theirs: Stranger, foreign: str
 ) -> None:
     """The VNode of a killed run is deleted in the cloud, and its Node in the cluster; nobody else's is."""
     reports = service.folder / "killed"

@@ -15,8 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vnode_suite.connection.limits import not_to_be_had
-from vnode_suite.connection.recorded import MODE
 from vnode_suite.core.errors import UsageError
 from vnode_suite.core.settings import (
     CloudSettings,
@@ -30,9 +28,8 @@ from vnode_suite.data.deadlines import load_deadlines
 from vnode_suite.data.defects import load_defects
 from vnode_suite.data.regions import load_regions
 from vnode_suite.data.versions import Versions, load_versions
-from vnode_suite.eci import recording
-from vnode_suite.eci.endpoints import single
 from vnode_suite.model import Cell, Cloud, Identity, Profile, Provider
+from vnode_suite.pytest_plugin.cloud_usage import can_be_had, endpoint, has_a_place, tape
 from vnode_suite.pytest_plugin.options import KUBECONFIG, OPTIONS
 
 _TAINT_EFFECTS = ("NoSchedule", "NoExecute", "PreferNoSchedule")
@@ -57,7 +54,7 @@ def build_settings(values: Mapping[str, Any]) -> Settings:
     cluster = _cluster(values)
     cloud = _cloud(values, cluster)
     scope = _scope(values, cluster)
-    _can_be_had(scope, cloud)
+    can_be_had(scope, cloud)
     cells = _cells(values, cluster, scope)
     if cloud.record and len({cell.version for cell in cells}) > 1:
         raise UsageError(
@@ -149,7 +146,7 @@ def _cloud(values: Mapping[str, Any], cluster: ClusterSettings) -> CloudSettings
             f"--vnode-vswitch was given {len(vswitches)} times", wanted="1 to 10 vSwitches of one VPC"
         )
     if cloud is Cloud.LIVE:
-        _has_a_place(values)
+        has_a_place(values)
     name = values.get("name")
     if name is not None and not _NODE_NAME.fullmatch(name):
         raise UsageError(
@@ -159,8 +156,8 @@ def _cloud(values: Mapping[str, Any], cluster: ClusterSettings) -> CloudSettings
     return CloudSettings(
         cloud=cloud,
         region=region,
-        **_endpoint(values, cloud),
-        **_tape(values, cloud, region),
+        **endpoint(values, cloud),
+        **tape(values, cloud, region),
         vswitches=vswitches,
         security_group=values.get("security-group"),
         resource_group=values.get("resource-group"),
@@ -171,54 +168,6 @@ def _cloud(values: Mapping[str, Any], cluster: ClusterSettings) -> CloudSettings
         cluster_dns=tuple(_address(text) for text in values.get("cluster-dns", ())),
         cluster_domain=values.get("cluster-domain"),
     )
-
-
-def _has_a_place(values: Mapping[str, Any]) -> None:
-    """Where things cost money, nothing is chosen for the user."""
-    lacking = [f"--vnode-{name} ID" for name in ("vswitch", "security-group") if not values.get(name)]
-    if lacking:
-        raise UsageError(
-            f"--vnode-cloud live needs {' and '.join(lacking)}",
-            wanted="the vSwitches and the security group that the VNode is to be given",
-        )
-
-
-def _endpoint(values: Mapping[str, Any], cloud: Cloud) -> dict[str, Any]:
-    url, ca = values.get("eci-endpoint"), values.get("eci-ca")
-    if (url or ca) and cloud is not Cloud.LIVE:
-        raise UsageError(f"--vnode-{'eci-endpoint' if url else 'eci-ca'} is only for --vnode-cloud live")
-    if ca and not url:
-        raise UsageError("--vnode-eci-ca needs --vnode-eci-endpoint https://HOST:PORT")
-    if ca and not Path(ca).is_file():
-        raise UsageError(f"--vnode-eci-ca {ca} is no file")
-    if url:
-        single(url, "")
-    return {"endpoint": url, "endpoint_ca": Path(ca).absolute() if ca else None}
-
-
-def _tape(values: Mapping[str, Any], cloud: Cloud, region: str) -> dict[str, Any]:
-    """The recording to write and the one to replay."""
-    record, cassette = values.get("record"), values.get("cassette")
-    if cloud is Cloud.REPLAY and not cassette:
-        raise UsageError("--vnode-cloud replay needs --vnode-cassette FILE")
-    if cassette and cloud is not Cloud.REPLAY:
-        raise UsageError("--vnode-cassette is only for --vnode-cloud replay")
-    if cassette and not Path(cassette).is_file():
-        raise UsageError(f"--vnode-cassette {cassette} is no file")
-    if record and cloud is Cloud.REPLAY:
-        raise UsageError("--vnode-record and --vnode-cloud replay exclude each other")
-    tape = recording.load(Path(cassette)) if cassette else None
-    if tape is not None and tape.region != region:
-        raise UsageError(
-            f"--vnode-cassette {cassette} is of another region",
-            wanted=f"--region {tape.region}",
-            found=region,
-        )
-    return {
-        "recorded_from": Cloud(tape.facts.get(MODE, Cloud.EMULATOR)) if tape is not None else None,
-        "record": Path(record).absolute() if record else None,
-        "cassette": Path(cassette).absolute() if cassette else None,
-    }
 
 
 def _region(values: Mapping[str, Any]) -> str:
@@ -285,17 +234,6 @@ def _soak(values: Mapping[str, Any], cluster: ClusterSettings) -> float:
     if unit not in _UNITS or not number.isdigit() or not int(number):
         raise UsageError(f"--vnode-soak {text!r} is not understood", wanted="90s, 30m, 12h or 400d")
     return int(number) * _UNITS[unit]
-
-
-def _can_be_had(scope: ScopeSettings, cloud: CloudSettings) -> None:
-    """Nobody can ask the service, or a recording, for a VNode with a defect of the simulator's."""
-    defects = load_defects()
-    for name in scope.defects:
-        if (why := not_to_be_had(defects.defect(name), cloud.cloud)) is not None:
-            raise UsageError(
-                f"--vnode-defect {name} and --vnode-cloud {cloud.cloud.value} exclude each other",
-                found=why.en,
-            )
 
 
 def _deadlines(texts: Iterable[str]) -> dict[str, float]:
