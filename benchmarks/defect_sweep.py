@@ -94,7 +94,8 @@ class Bench:
 
     def tidy(self) -> None:
         """Remove what a defect of the closing has left, for the next run."""
-        self.opened.cloud.purge()
+        # No id: every VNode that was kept.
+        self.opened.cloud.purge("")
         kube = self.opened.cluster.kube
         for node in kube.list("/api/v1/nodes"):
             if node["metadata"]["name"] != STAND_IN_NODE:

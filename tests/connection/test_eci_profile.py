@@ -77,6 +77,12 @@ def eci_profile(kube: KubeClient, *, works: bool) -> Iterator[None]:
         if works:
             thread.join(30)
         kube.delete(f"{path}/selectors.eci.aliyun.com")
+        kube.wait_for(
+            f"{path}/selectors.eci.aliyun.com",
+            lambda found: found is None,
+            deadline_seconds=30,
+            what="the Selectors to be gone",
+        )
 
 
 def _let_in(kube: KubeClient, done: threading.Event) -> None:
