@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.clusters.local.assets import obtain_binaries
 from vnode_suite.clusters.local.controlplane import ControlPlaneSettings, start_local_cluster
 from vnode_suite.connection.standins import stand_in_for_kubeadm
+from vnode_suite.core.polling import poll
 from vnode_suite.core.processes import Supervisor
 from vnode_suite.data.versions import load_versions
 
+_ROOT = Path(__file__).resolve().parents[2]
+#: What CLEAN-03 names: it changes by itself, whoever is there.
+_RESTLESS = ("events", "leases")
 RBAC = "rbac.authorization.k8s.io"
 _USER_NAMESPACE = "operations"
 
@@ -133,3 +142,80 @@ def _binding(role: dict[str, Any], name: str) -> dict[str, Any]:
         "roleRef": {"apiGroup": RBAC, "kind": role["kind"], "name": role["metadata"]["name"]},
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": _USER_NAMESPACE}],
     }
+
+
+def suite(
+    theirs: Stranger, kubeconfig: Path, *options: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """An acceptance run of the quick profile with this kubeconfig, in a process of its own."""
+    command = [
+        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--region=cn-shanghai"),
+        *(f"--kubeconfig={kubeconfig}", "--vnode-context=theirs", "--vnode-cloud=emulator"),
+        *("--vnode-profile=quick", "--vnode-deadline=stays-ready=9"),
+        f"--vnode-report-dir={theirs.folder / 'reports'}",
+        *options,
+    ]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "ALIBABA_"))}
+    environment |= {"XDG_STATE_HOME": str(theirs.folder / "state"), **variables}
+    return subprocess.run(
+        command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+def printed_roles(plan: str) -> list[dict[str, Any]]:
+    text = plan[plan.index("apiVersion:") : plan.index("\n\n=", plan.index("apiVersion:"))]
+    return list(yaml.safe_load_all(text))
+
+
+def report(theirs: Stranger) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((theirs.folder / "reports" / "latest" / "report.json").read_text())
+    return found
+
+
+def everything(kube: KubeClient) -> dict[str, Any]:
+    """Every object in full, by address and uid, less what changes by itself."""
+    found: dict[str, Any] = {}
+    for group in (
+        "/api/v1",
+        *(f"/apis/{g['preferredVersion']['groupVersion']}" for g in kube.get("/apis")["groups"]),
+    ):
+        for resource in kube.get(group)["resources"]:
+            name = resource["name"]
+            if "list" not in resource["verbs"] or "/" in name or name in (*_RESTLESS, "componentstatuses"):
+                continue
+            for item in kube.list(f"{group}/{name}"):
+                meta = item["metadata"]
+                if name == "controllerrevisions" or any(
+                    owner["kind"] == "DaemonSet" for owner in meta.get("ownerReferences", ())
+                ):
+                    continue  # The DaemonSet controller's, which follows the template.
+                found[f"{group}/{name} {meta.get('namespace', '')}/{meta['name']} {meta['uid']}"] = _lasting(
+                    item
+                )
+    return found
+
+
+def _lasting(item: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in item.items() if key != "status"}
+    if item["kind"] == "ServiceAccount":
+        kept.pop("secrets", None)  # The token controller's, up to 1.23.
+    kept["metadata"] = {
+        key: value
+        for key, value in item["metadata"].items()
+        if key not in ("resourceVersion", "managedFields", "generation", "annotations")
+    }
+    if item["kind"] == "Node":
+        # Taints of readiness: nobody sends heartbeats for a stand-in.
+        kept["spec"] = {key: value for key, value in item["spec"].items() if key != "taints"}
+    return kept
+
+
+def await_quiet(kube: KubeClient) -> None:
+    """Wait until nothing changes by itself: the controllers of a new cluster fill roles and make accounts."""
+    seen: list[dict[str, Any]] = []
+
+    def settled() -> bool | None:
+        seen.append(everything(kube))
+        return True if len(seen) > 1 and seen[-1] == seen[-2] else None
+
+    poll(settled, what="a quiet cluster", deadline_seconds=120, interval_seconds=3)

@@ -229,3 +229,23 @@ def test_the_supervisor_is_light(supervisor: Supervisor) -> None:
     status = Path(f"/proc/{supervisor.pid}/status").read_text(encoding="ascii")
     resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
     assert resident < 13 * 1024
+
+
+def test_what_is_kept_outlives_its_owner_until_the_supervisor_is_told_to_end(tmp_path: Path) -> None:
+    """The owner's close ends the others and returns; TERM to the supervisor ends what was kept, and then the rest."""
+    ended = tmp_path / "ended"
+    owner = Supervisor(log=tmp_path / "supervisor.log")
+    kept = owner.start("kept", ["sleep", "60"], log=tmp_path / "log")
+    other = owner.start("other", ["sleep", "60"], log=tmp_path / "log")
+    owner.at_end(["touch", str(ended)])
+    owner.keep(["kept"])
+    assert owner.stop("kept").returncode is None
+    owner.close()
+    try:
+        assert alive(kept.pid)
+        assert not alive(other.pid)
+        assert not ended.exists()
+    finally:
+        os.kill(owner.pid, signal.SIGTERM)
+    poll(lambda: None if alive(kept.pid) else True, what="the kept process to end", deadline_seconds=10)
+    poll(lambda: ended.exists() or None, what="the last command", deadline_seconds=10)

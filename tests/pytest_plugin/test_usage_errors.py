@@ -23,6 +23,7 @@ _OTHER_REGION = {
     "sdk_versions": {},
 }
 
+_THEIRS = ("--kubeconfig", "pytest.ini", "--vnode-cloud", "live")
 #: Arguments after the region, and words that the one line must hold.
 WRONG: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "region": (["--region", "cn-shangai"], ("cn-shangai", "perhaps cn-shanghai")),
@@ -90,6 +91,25 @@ WRONG: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "existing without kubeconfig": (["--vnode-cluster", "existing"], ("--kubeconfig FILE",)),
     "name": (["--vnode-name", "Big Name"], ("Big Name", "a-z")),
     "dns": (["--vnode-cluster-dns", "dns.local"], ("dns.local", "IP address")),
+    "count": (["--vnode-count", "0"], ("0", "1 to 20")),
+    "id without kubeconfig": (["--vnode-id", "vnd-1"], ("--kubeconfig FILE",)),
+    "id is none": (["--vnode-id", "vnode1", *_THEIRS], ("vnode1", "vnd-")),
+    "id and count": (["--vnode-id", "vnd-1", "--vnode-count", "2", *_THEIRS], ("exclude each other",)),
+    "id and controls": (["--vnode-id", "vnd-1", "--vnode-controls", "on", *_THEIRS], ("exclude each other",)),
+    "id and two identities": (
+        ["--vnode-id", "vnd-1", "--vnode-identity", "bootstrap", "--vnode-identity", "admin", *_THEIRS],
+        ("one identity",),
+    ),
+    "id with an emulator of the run's own": (
+        ["--vnode-id", "vnd-1", "--kubeconfig", "pytest.ini", "--vnode-cloud", "emulator"],
+        ("exclude each other", "--vnode-cloud live"),
+    ),
+    "user without id": (["--vnode-user", "vnode"], ("--vnode-user", "--vnode-id")),
+    "kubeconfig of the VNode without id": (["--vnode-kubeconfig", "pytest.ini"], ("--vnode-id",)),
+    "kubeconfig of the VNode and user": (
+        ["--vnode-id", "vnd-1", "--vnode-kubeconfig", "pytest.ini", "--vnode-user", "vnode", *_THEIRS],
+        ("exclude each other",),
+    ),
     "waivers": (["--vnode-waivers", "nowhere.toml"], ("nowhere.toml",)),
 }
 

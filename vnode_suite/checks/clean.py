@@ -16,6 +16,10 @@ class Gone:
     left: tuple[str, ...]
     #: Why it could not be told whether something is there: an error is not absence.
     unknown: str = ""
+    #: What stays because that was asked for (``--vnode-keep``).
+    kept: tuple[str, ...] = ()
+    #: Whether the run may rightly have made none: all that it made is kept, or the VNode is somebody else's.
+    may_be_none: bool = False
 
 
 def _nothing_left(gone: Gone, reason: str, what: Text) -> Judgement:
@@ -24,12 +28,23 @@ def _nothing_left(gone: Gone, reason: str, what: Text) -> Judgement:
     )
     if gone.unknown:
         return fails("absence-not-shown", expected, Text(gone.unknown, gone.unknown))
+    if not gone.made and gone.may_be_none and not gone.left:
+        return holds(expected, _stays(gone.kept) if gone.kept else Text("none was made", "未创建任何对象"))
     if not gone.made:
         return fails("nothing-was-made", expected, Text("nothing to look for was made", "没有可供核对的对象"))
     if gone.left:
         names = ", ".join(gone.left)
         return fails(reason, expected, Text(f"left: {names}", f"残留:{names}"))
-    return holds(expected, Text("all are gone", "全部清除"))
+    all_gone = Text("all are gone", "全部清除")
+    if gone.kept:
+        stays = _stays(gone.kept)
+        all_gone = Text(f"{all_gone.en}; {stays.en}", f"{all_gone.zh};{stays.zh}")
+    return holds(expected, all_gone)
+
+
+def _stays(kept: tuple[str, ...]) -> Text:
+    names = ", ".join(kept)
+    return Text(f"kept on request: {names}", f"按要求保留:{names}")
 
 
 @check("CLEAN-01")

@@ -100,21 +100,27 @@ class Exercised:
     """Rights by review, and the same by really doing it."""
 
     rights: Rights
-    #: Verb to what the server answered when it was really done: empty for success, else its refusal.
+    #: Verb to what the server answered when it was really done: empty for success, else its refusal. None at all
+    #: where nobody has the credential.
     done: tuple[tuple[str, str], ...]
 
 
 def _allowed_and_done(exercised: Exercised, prefix: str, slug: str) -> Judgement:
     rights = exercised.rights
-    verbs = ", ".join(verb for verb, _ in exercised.done)
+    asked = [answer.request.split(" ", 1)[0] for answer in rights.answers]
+    verbs = ", ".join(verb for verb, _ in exercised.done) or ", ".join(asked)
+    how = ("by review and by doing it", "权限审查与实际操作一致")
+    if not exercised.done:
+        how = ("by review alone: nobody has the credential", "仅权限审查:没有凭据")
     expected = Text(
-        f"{rights.user} may {verbs} {prefix}, by review and by doing it",
-        f"{rights.user} 可以对 {prefix} 执行 {verbs}(权限审查与实际操作一致)",
+        f"{rights.user} may {verbs} {prefix}, {how[0]}",
+        f"{rights.user} 可以对 {prefix} 执行 {verbs}({how[1]})",
     )
     refused = {verb: answer for verb, answer in exercised.done if answer}
     denied = [answer.request for answer in rights.answers if not answer.allowed]
     if not refused and not denied:
-        return holds(expected, Text(f"{verbs}: done", f"{verbs}:成功"))
+        done = ("done", "成功") if exercised.done else ("allowed", "允许")
+        return holds(expected, Text(f"{verbs}: {done[0]}", f"{verbs}:{done[1]}"))
     said = "; ".join(f"{verb}: {answer}" for verb, answer in refused.items()) or _some(denied)
     missing = {request.split(" ", 1)[0] for request in denied} | refused.keys()
     which = "-".join((slug, next(iter(missing)) if len(missing) == 1 else "write", "denied"))

@@ -23,10 +23,11 @@ _ORDER = (
     # What a supervisor is ending would otherwise be there when it is looked for, or be made while it is removed.
     "await-process",
     "delete-virtual-node",
+    # A simulated VNode that still runs would register its Node again.
+    "stop-process",
     "forget-vnode",
     "patch-object",
     "delete-object",
-    "stop-process",
     "remove-network",
     "remove-folder",
 )

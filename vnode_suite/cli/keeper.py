@@ -28,6 +28,9 @@ from vnode_suite.core.errors import SuiteError
 from vnode_suite.core.processes import Supervisor
 from vnode_suite.data.versions import load_versions
 
+#: kube-controller-manager's own defaults, in seconds: whoever joins renews every 10 s, as kubelets do.
+NODE_MONITOR_GRACE = 40.0
+NODE_MONITOR_PERIOD = 5.0
 #: How often it looks whether the four processes still run.
 _LOOK_SECONDS = 2.0
 
@@ -53,7 +56,11 @@ def main(folder: Path, wanted: str, address: str, told_on: int) -> int:
                 folder / "control-plane",
                 supervisor,
                 binaries=obtain_binaries(version),
-                settings=ControlPlaneSettings(address=address),
+                settings=ControlPlaneSettings(
+                    address=address,
+                    node_monitor_grace_seconds=NODE_MONITOR_GRACE,
+                    node_monitor_period_seconds=NODE_MONITOR_PERIOD,
+                ),
                 name=folder.name,
                 tell=lambda step: tell(step=step),
             ) as cluster,

@@ -13,8 +13,10 @@ from vnode_suite.access.approver.process import ApproverProcess
 from vnode_suite.access.creating import Making
 from vnode_suite.access.objects import Naming
 from vnode_suite.connection.early import Early, early_work
+from vnode_suite.connection.given import GivenSubject
 from vnode_suite.connection.identities import stop_approver
 from vnode_suite.connection.joining import tell_its_events, tell_the_join
+from vnode_suite.connection.several import early_looks, siblings
 from vnode_suite.connection.subject import Subject
 from vnode_suite.core.secrets import Secret
 from vnode_suite.model import Cell, Defect, Grade, Source, Text
@@ -37,13 +39,17 @@ class CellRun:
         self.naming = Naming(run=world.run.id, cell=cell.id)
         self.making = Making(world.kube, world.run.journal, world.ref)
         injected = frozenset(world.run.settings.scope.defects)
-        self.sound = Subject(self, "sound", injected)
+        given = world.run.settings.given
+        self.sound: Subject = GivenSubject(self, given) if given else Subject(self, "sound", injected)
+        #: What is accepted: the VNode under test, and those beside it.
+        self.vnodes = (self.sound, *siblings(self, self.sound, world.run.settings.count))
         self.approver: ApproverProcess | None = None
-        self.approver_is_off = False
+        # Beside a VNode that was made elsewhere the cluster's own approver is what is looked at.
+        self.approver_is_off = given is not None
         self.approver_access: Secret | None = None
         #: Ids of VNodes that a call made whose answer was lost.
         self.unanswered: list[str] = []
-        self._subjects: dict[str, Subject] = {"sound": self.sound}
+        self._subjects: dict[str, Subject] = {each.name: each for each in self.vnodes}
         self._guard = threading.RLock()
         self._stack = ExitStack()
         self._pool = ThreadPoolExecutor(_EARLY_WORKERS, thread_name_prefix=f"early-{cell.id}")
@@ -116,6 +122,7 @@ class CellRun:
         first = [early for early in work if early.first]
         self._start(first)
         rest = [early for early in work if not early.first]
+        rest += [Early(look, settles=False) for look in early_looks(self)]
         self._all_started = self._pool.submit(self._start_after_the_call if first else self._start, rest)
 
     def _start_after_the_call(self, work: Sequence[Early]) -> None:

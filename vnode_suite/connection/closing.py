@@ -38,11 +38,13 @@ class Closed:
     :ivar vnodes: VNode id to the cell that made it.
     :ivar objects: ``Kind name`` to the cell that made it.
     :ivar instances: instance id to the VNode that ran it.
+    :ivar kept: what stays because that was asked for.
     """
 
     vnodes: Mapping[str, str]
     objects: Mapping[str, str]
     instances: Mapping[str, str]
+    kept: tuple[str, ...] = ()
 
     def vnodes_of(self, subject: Subject) -> tuple[str, ...]:
         """Ids of the VNodes that the subject's cell made (of a twin: its own)."""
@@ -54,8 +56,12 @@ class Closed:
 
     def instances_of(self, subject: Subject) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Instances of the subject's VNodes: all that there were, and those that are still there."""
-        mine = set(self.vnodes_of(subject))
+        mine = set(self.vnodes_of(subject)) if subject.owns_vnode else set(self.instances.values())
         made = tuple(i for i, vnode in self.instances.items() if vnode in mine)
+        if not subject.owns_vnode:
+            # Asked by their ids: the VNode was there before, and others may run Pods on it.
+            there = subject.world.cloud.client.describe_container_groups(made)
+            return made, tuple(group.id for group in there)
         return made, subject.world.cloud.instances_left(made, sorted(mine))
 
 
@@ -80,6 +86,7 @@ def _close(world: World) -> Closed:
     world.measure_memory()
     for cell in cells:
         look_for_unanswered(cell)
+    world.keeping.decide()
     vnodes = {i: cell.cell.id for cell in cells for i in vnode_ids(cell)}
     instances: dict[str, str] = {}
     objects: dict[str, str] = {}
@@ -88,9 +95,9 @@ def _close(world: World) -> Closed:
     for cell in cells:
         objects |= dict.fromkeys(_pods(cell), cell.cell.id)
         _delete_pods(cell)
-    subjects = [subject for cell in cells for subject in cell.subjects]
+    closable = [s for cell in cells for s in cell.subjects if _closable(s)]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="closing") as pool:
-        list(pool.map(_delete_vnode, [subject for subject in subjects if not subject.has(*KEPT)]))
+        list(pool.map(_delete_vnode, closable))
         for cell in cells:
             delete_unanswered(cell)
         for cell in cells:
@@ -98,11 +105,27 @@ def _close(world: World) -> Closed:
             _remove_requests(cell)
             list(pool.map(partial(remove_node, cell), _node_names(cell)))
             remove_leavings(world, leaving_names(cell))
+    kept = tuple(name for cell in cells for name in kept_of(cell))
+    if not world.keeping.kept:
         for cell in cells:
             objects |= dict.fromkeys(_remove_identity(cell), cell.cell.id)
         exclusion.revert(world)
     _await_daemonset_pods(world, [name for cell in cells for name in _node_names(cell)])
-    return Closed(vnodes, objects, instances)
+    return Closed(vnodes, objects, instances, kept)
+
+
+def _closable(subject: Subject) -> bool:
+    """Whether the subject's VNode goes with the others: it is the run's, nobody keeps it, no twin ends it later."""
+    if not subject.owns_vnode or subject.world.keeping.holds(subject):
+        return False
+    return not subject.has(*KEPT)
+
+
+def kept_of(cell: CellRun) -> list[str]:
+    """What of the cell stays because that was asked for, as ``Kind name``."""
+    held = [subject for subject in cell.vnodes if cell.world.keeping.holds(subject)]
+    names = [f"VirtualNode {i}" for subject in held if (i := _id_of(subject))]
+    return [*names, *(f"Node {subject.node_name}" for subject in held if subject.node_name)]
 
 
 #: kube-controller-manager looks for Pods of nodes that are gone every 20 s, and waits 40 s before it removes one
@@ -185,10 +208,11 @@ def _instances(cell: CellRun) -> dict[str, str]:
         if (o := s.steps.known("vnode")) and o.product and s.node_name
     }
     pods = cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell))
+    staying = staying_nodes(cell)
     return {
         _instance_of(pod): ids[pod["spec"]["nodeName"]]
         for pod in pods
-        if pod["spec"].get("nodeName") in ids and phase(pod) == "Running"
+        if pod["spec"].get("nodeName") in ids.keys() - staying and phase(pod) == "Running"
     }
 
 
@@ -198,12 +222,23 @@ def _instance_of(pod: Mapping[str, Any]) -> str:
 
 
 def vnode_ids(cell: CellRun) -> list[str]:
-    found = []
-    for subject in cell.subjects:
-        outcome = subject.steps.known("vnode")
-        if outcome and outcome.product and not subject.has(*KEPT):
-            found.append(outcome.product.id)
-    return list(dict.fromkeys([*found, *cell.unanswered]))
+    """Ids of the cell's VNodes that are to go with the others."""
+    shared = {_id_of(subject) for subject in cell.subjects if not _closable(subject)}
+    found = [_id_of(subject) for subject in cell.subjects if _closable(subject)]
+    return [each for each in dict.fromkeys([*found, *cell.unanswered]) if each and each not in shared]
+
+
+def _id_of(subject: Subject) -> str:
+    outcome = subject.steps.known("vnode")
+    return str(outcome.product.id) if outcome and outcome.product else ""
+
+
+def staying_nodes(cell: CellRun) -> frozenset[str]:
+    """Nodes whose Pods stay with them."""
+    keeping = cell.world.keeping
+    return frozenset(
+        s.node_name for c in cell.world.cells for s in c.vnodes if keeping.holds(s) and s.node_name
+    )
 
 
 def _delete_vnode(subject: Subject) -> None:
@@ -236,7 +271,7 @@ def _selector(cell: CellRun) -> str:
 
 
 def _pods(cell: CellRun) -> list[str]:
-    nodes = {subject.node_name for subject in cell.subjects if subject.node_name}
+    nodes = {subject.node_name for subject in cell.subjects if subject.node_name} - staying_nodes(cell)
     pods = cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell))
     return [
         f"Pod {p['metadata']['name']}"
@@ -246,11 +281,13 @@ def _pods(cell: CellRun) -> list[str]:
 
 
 def _delete_pods(cell: CellRun) -> None:
+    staying = staying_nodes(cell)
     for pod in cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell)):
-        _delete_pod(cell, pod["metadata"]["name"], wait=False)
+        if pod["spec"].get("nodeName") not in staying:
+            _delete_pod(cell, pod["metadata"]["name"], wait=False)
     cell.world.kube.wait_for_list(
         "/api/v1/namespaces/default/pods",
-        lambda items: not items,
+        lambda items: all(pod["spec"].get("nodeName") in staying for pod in items),
         deadline_seconds=cell.seconds("pod-gone"),
         what="the suite's Pods to be gone",
         labelSelector=_selector(cell),
@@ -289,8 +326,9 @@ def _node_names(cell: CellRun) -> list[str]:
     ids = vnode_ids(cell)
     names = {subject.node_name for subject in cell.subjects if subject.node_name}
     names |= {name for name in cell.world.nodes.nodes() if any(i in name for i in ids)}
-    ours = {s.node_name for s in cell.subjects if s.has(*KEPT)}
-    return sorted(names - ours)
+    # A twin may share the Node of a VNode that stays.
+    others = {subject.node_name for subject in cell.subjects if not _closable(subject)}
+    return sorted(names - others)
 
 
 def _node_leavings(cell: CellRun) -> list[str]:
@@ -306,14 +344,15 @@ def leaving_names(cell: CellRun) -> list[str]:
 
 def requests_of(cell: CellRun) -> list[dict[str, Any]]:
     """CSRs by who asked: a VNode labels nothing."""
-    api = cell.world.version.facts.csr_api
-    listed = cell.world.kube.list(f"/apis/certificates.k8s.io/{api}/certificatesigningrequests")
     outcome = cell.sound.steps.known("identity")
     generated: Generated | None = outcome.product if outcome else None
-    if generated is None:
+    if generated is None or not cell.sound.owns_vnode:
         return []
-    ids = vnode_ids(cell)
-    names = {generated.username, *(f"system:vnode:{i}" for i in ids)}
+    names = {f"system:vnode:{i}" for i in vnode_ids(cell)}
+    if not cell.world.keeping.kept:
+        names.add(generated.username)
+    api = cell.world.version.facts.csr_api
+    listed = cell.world.kube.list(f"/apis/certificates.k8s.io/{api}/certificatesigningrequests")
     return [c for c in listed if c["spec"].get("username") in names]
 
 

@@ -8,13 +8,19 @@ from vnode_suite.model import Cell, Cloud, Identity
 
 def conditions(settings: Settings, cell: Cell) -> frozenset[str]:
     """What holds in *cell* as far as the run's settings tell."""
-    held = {"creating"}
-    if cell.identity is not Identity.ADMIN:
+    held: set[str] = set()
+    given = settings.given is not None
+    if not given:
+        held.add("creating")
+    if cell.identity is not Identity.ADMIN and not given:
         held.add("generated-kubeconfig")
+    if not given or settings.cloud.resource_group:
+        held.add("resource-group-told")
     if len(settings.cloud.vswitches) > 1:
         held.add("several-vswitches")
-    # The run's own tag is always given.
-    held.add("tags-given")
+    if not given or settings.cloud.tags:
+        # The run's own tag is always given to what it makes.
+        held.add("tags-given")
     if settings.cloud.taints:
         held.add("taints-given")
     learnt = settings.cluster.learnt
@@ -29,6 +35,6 @@ def conditions(settings: Settings, cell: Cell) -> frozenset[str]:
         held.add("eci-profile")
     if settings.scope.security_required:
         held.add("security-required")
-    if settings.cloud.cloud is Cloud.EMULATOR:
+    if settings.cloud.cloud is Cloud.EMULATOR and not given:
         held.add("failure-provokable")
     return frozenset(held)

@@ -56,7 +56,7 @@ def create_request(subject: Subject) -> CreateRequest:
         security_group_id=given.security_group or cloud.security_group_id,
         kubeconfig=subject.kubeconfig().text.reveal(),
         tls_bootstrap=bootstrap != subject.has("tls-flag-off-with-bootstrap", "tls-flag-on-with-token"),
-        name=given.name or _name(subject),
+        name=_name(subject),
         zone_id=given.zone or "",
         resource_group_id=given.resource_group or "",
         cluster_dns=given.cluster_dns,
@@ -68,8 +68,13 @@ def create_request(subject: Subject) -> CreateRequest:
 
 
 def _name(subject: Subject) -> str:
-    """A VirtualNodeName of the run's; the same for the same subject, so that a replay finds the recorded call."""
+    """The name asked for (numbered from the second VNode on), else one of the run's own.
+
+    The same for the same subject, so that a replay finds the recorded call.
+    """
     cell = subject.cell
+    if wanted := cell.run.settings.cloud.name:
+        return f"{wanted}-{subject.number}" if subject.number > 1 else wanted
     told_apart = hashlib.sha256(f"{cell.cell.identity.value} {subject.name}".encode()).hexdigest()[:8]
     return f"vnode-suite-{cell.run.id}-{told_apart}"
 

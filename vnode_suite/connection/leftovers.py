@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from vnode_suite.connection.closing import KEPT, leaving_names, remove_node, requests_of, vnode_ids
+from vnode_suite.connection.closing import (
+    KEPT,
+    kept_of,
+    leaving_names,
+    remove_node,
+    requests_of,
+    staying_nodes,
+    vnode_ids,
+)
 from vnode_suite.connection.leavings import leavings
 
 if TYPE_CHECKING:
@@ -18,11 +26,17 @@ def leftovers(subject: Subject) -> tuple[str, ...]:
     """What is in the cluster now, was not there before the run, and is of this cell."""
     cell, world = subject.cell, subject.world
     found: list[str] = []
-    for path, kind in _LOOKED_FOR:
+    kept = {*kept_of(cell), *_journalled(cell)} if world.keeping.kept else set()
+    staying = staying_nodes(cell)
+    for path, kind in _LOOKED_FOR if cell.sound.owns_vnode else _MADE_FOR_A_GIVEN_ONE:
         for item in world.kube.list(path):
             meta = item["metadata"]
             labels = meta.get("labels") or {}
-            mine = labels.get("vnode-suite/cell") == cell.cell.id
+            # A Pod carries the run's label alone, whichever cell it is of.
+            label, wanted = ("cell", cell.cell.id) if kind != "Pod" else ("run", cell.run.id)
+            mine = labels.get(f"vnode-suite/{label}") == wanted
+            if f"{kind} {meta['name']}" in kept or (item.get("spec") or {}).get("nodeName") in staying:
+                continue
             new_node = (
                 kind == "Node"
                 and meta["uid"] not in world.before.objects
@@ -34,6 +48,13 @@ def leftovers(subject: Subject) -> tuple[str, ...]:
     found += [str(each) for each in leavings(world, leaving_names(cell))]
     found += [f"CertificateSigningRequest {c['metadata']['name']}" for c in requests_of(cell)]
     return tuple(found)
+
+
+def _journalled(cell: CellRun) -> Iterator[str]:
+    """What the journal still names of the cell, as ``Kind name``."""
+    for entry in cell.run.journal.left:
+        if entry.undo.get("cell") == cell.cell.id:
+            yield f"{entry.kind} {entry.name.rpartition('/')[2]}"
 
 
 def _not_anothers(cell: CellRun, name: str) -> bool:
@@ -63,6 +84,10 @@ _LOOKED_FOR = (
     ("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", "ClusterRoleBinding"),
     ("/apis/apps/v1/daemonsets", "DaemonSet"),
 )
+
+
+#: For a VNode that was made elsewhere the run makes Pods and claims, and may look at nothing else.
+_MADE_FOR_A_GIVEN_ONE = tuple(row for row in _LOOKED_FOR if row[1] in ("Pod", "PersistentVolumeClaim"))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from vnode_suite.access.rights import CERTIFICATES_GROUP, Kind, grants
 from vnode_suite.clusters.existing import ECI_PROFILE_GROUP
 from vnode_suite.clusters.kube import AccessRequest, KubeClient
 from vnode_suite.connection.steps import StepNotReached
-from vnode_suite.core.settings import Settings
+from vnode_suite.core.settings import GivenVNode, Settings
 from vnode_suite.data.versions import VersionFacts
 from vnode_suite.model import Identity, Text, Unreached
 
@@ -75,6 +75,7 @@ _EXCLUSION = Text(
     "keeping kube-proxy off VNodes (--vnode-apply-exclusion)", "排除 kube-proxy(--vnode-apply-exclusion)"
 )
 _SELECTOR = Text("a Selector of the suite's own for eci-profile", "套件自有的 eci-profile Selector")
+_TOKEN = Text("groups and end of the VNode's bootstrap token", "查看 VNode 引导令牌的组与有效期")
 _EXTRA = Text("the extra right of 1.13", "1.13 的额外权限")
 
 #: What is made is also looked at, and deleted at the end; `update` is for a name that a first try has left.
@@ -82,7 +83,9 @@ _OWN = ("get", "list", "create", "update", "delete")
 
 
 def needed(settings: Settings, facts: VersionFacts) -> tuple[Needed, ...]:
-    """The list for one run: by its identities, and by whether it applies the exclusion."""
+    """The list for one run: by its identities, by whether it applies the exclusion, and by whose VNode it is."""
+    if settings.given is not None:
+        return needed_for_given(settings, settings.given, facts)
     identities = {cell.identity for cell in settings.cells}
     granted = [
         grant
@@ -102,9 +105,51 @@ def needed(settings: Settings, facts: VersionFacts) -> tuple[Needed, ...]:
         Needed(_OWN, "serviceaccounts", _IDENTITY, namespace=NAMESPACE),
         *([Needed(("bind",), "clusterroles", _GIVEN, RBAC, names=tuple(roles))] if roles else []),
         *_given_away(granted),
+        *_on_the_vnode(claims=True),
+    ]
+    if Identity.BOOTSTRAP in identities:
+        lines += [_needed(rule, _TO_APPROVER) for rule in APPROVER_RULES if _beyond(rule, lines)]
+    if facts.lease_for_vnode:
+        lines.append(Needed(("list", "delete"), "leases", _LEAVINGS, "coordination.k8s.io", LEASES_NAMESPACE))
+    if settings.cluster.learnt is not None and settings.cluster.learnt.eci_profile:
+        lines.append(Needed(_OWN, "selectors", _SELECTOR, ECI_PROFILE_GROUP, PODS_NAMESPACE))
+    if settings.cluster.apply_exclusion != "off":
+        lines.append(Needed(("create", "patch", "delete"), "daemonsets", _EXCLUSION, "apps", NAMESPACE))
+    return tuple(lines)
+
+
+def needed_for_given(settings: Settings, given: GivenVNode, facts: VersionFacts) -> tuple[Needed, ...]:
+    """The list for a VNode that was made elsewhere: looking, and Pods and claims of the suite's own."""
+    told = given.kubeconfig is not None or bool(given.user)
+    lines = [
+        Needed(("get", "list", "watch"), "nodes", _LOOKING),
+        Needed(("list",), "endpoints", _LOOKING, namespace=NAMESPACE),
+        *_on_the_vnode(claims=given.kubeconfig is not None),
+    ]
+    if facts.lease_for_vnode:
+        lines.append(Needed(("list",), "leases", _LOOKING, "coordination.k8s.io", LEASES_NAMESPACE))
+    if told:
+        roles = ("system:node", "system:node-proxier")
+        lines.append(Needed(("create",), "subjectaccessreviews", _REVIEWS, "authorization.k8s.io"))
+        lines.append(Needed(("get",), "clusterroles", _REVIEWS, RBAC, names=roles))
+    if given.kubeconfig is not None and Identity.BOOTSTRAP in {cell.identity for cell in settings.cells}:
+        lines.append(Needed(("get",), "secrets", _TOKEN, namespace=NAMESPACE))
+        lines.append(Needed(("delete",), "certificatesigningrequests", _LEAVINGS, CERTIFICATES_GROUP))
+    if given.kubeconfig is not None and facts.endpoints_right_needed:
+        lines.append(Needed(("delete",), "endpoints", _EXTRA, namespace=NAMESPACE))
+    if settings.cluster.learnt is not None and settings.cluster.learnt.eci_profile:
+        lines.append(Needed(_OWN, "selectors", _SELECTOR, ECI_PROFILE_GROUP, PODS_NAMESPACE))
+    if settings.cluster.apply_exclusion != "off":
+        lines.append(Needed(("create", "patch", "delete"), "daemonsets", _EXCLUSION, "apps", NAMESPACE))
+    return tuple(lines)
+
+
+def _on_the_vnode(*, claims: bool) -> list[Needed]:
+    """What looking at a VNode takes, whosever it is."""
+    return [
         Needed(("get", "list", "watch", "create", "delete"), "pods", _TEST_PODS, namespace=PODS_NAMESPACE),
         Needed(
-            ("get", "list", "create", "delete"),
+            ("get", "list", "create", "delete") if claims else ("list",),
             "persistentvolumeclaims",
             _TEST_PODS,
             namespace=PODS_NAMESPACE,
@@ -120,15 +165,6 @@ def needed(settings: Settings, facts: VersionFacts) -> tuple[Needed, ...]:
         Needed(("list",), "daemonsets", _DAEMONSETS, "apps"),
         Needed(("get", "list", "watch"), "daemonsets", _DAEMONSETS, "apps", NAMESPACE),
     ]
-    if Identity.BOOTSTRAP in identities:
-        lines += [_needed(rule, _TO_APPROVER) for rule in APPROVER_RULES if _beyond(rule, lines)]
-    if facts.lease_for_vnode:
-        lines.append(Needed(("list", "delete"), "leases", _LEAVINGS, "coordination.k8s.io", LEASES_NAMESPACE))
-    if settings.cluster.learnt is not None and settings.cluster.learnt.eci_profile:
-        lines.append(Needed(_OWN, "selectors", _SELECTOR, ECI_PROFILE_GROUP, PODS_NAMESPACE))
-    if settings.cluster.apply_exclusion != "off":
-        lines.append(Needed(("create", "patch", "delete"), "daemonsets", _EXCLUSION, "apps", NAMESPACE))
-    return tuple(lines)
 
 
 def _given_away(granted: Sequence[Any]) -> list[Needed]:

@@ -32,6 +32,7 @@ from vnode_suite.connection.cloud import CloudSide, open_emulated
 from vnode_suite.connection.live import open_live
 from vnode_suite.connection.needed import check_rights
 from vnode_suite.connection.recorded import replayed
+from vnode_suite.connection.standing import open_standing
 from vnode_suite.connection.standins import KubeProxy, stand_in_for_kubeadm
 from vnode_suite.core.errors import ClusterError
 from vnode_suite.core.polling import poll
@@ -177,6 +178,11 @@ def open_given(world: World, stack: ExitStack) -> Opened:
     )
     before = world.timed("snapshot", lambda: dump(kube))
     kube_proxy = find_kube_proxy(kube)
+    if run.settings.given is not None:
+        # Undone last: what the run made is Pods and claims of its own, and nothing of the VNode.
+        stack.callback(undo_what_is_left, world, kube)
+        cloud, here = open_standing(run, run.settings.given, cluster, stack)
+        return Opened(cluster, cloud, here, kube_proxy, before)
     admin = admin_cluster(cluster.document, settings.context)
     # Undone last of all in the cluster, when no VNode is left that could register its Node again.
     stack.callback(undo_what_is_left, world, kube)

@@ -119,7 +119,10 @@ def billed(
 
 def most_vnodes(settings: Settings, wanted: Mapping[str, Wanted], defects: Defects) -> Mapping[str, int]:
     """The most VNodes that each cell may create."""
-    return {cell.id: _vnodes(wanted[cell.id], defects) for cell in settings.cells if cell.id in wanted}
+    if settings.given is not None:
+        return dict.fromkeys(wanted, 0)
+    more = settings.count - 1
+    return {cell.id: more + _vnodes(wanted[cell.id], defects) for cell in settings.cells if cell.id in wanted}
 
 
 def _run(settings: Settings, cells: list[Cell]) -> Section:

@@ -58,6 +58,8 @@ class Run:
     deadlines: Deadlines = field(init=False)
     versions: Versions = field(init=False)
     _ending: Entry = field(init=False)
+    #: Entries of the journal that stay because the user asked for it.
+    kept: set[int] = field(init=False, default_factory=set)
     _worlds: dict[str, World] = field(init=False, default_factory=dict)
     _guard: threading.RLock = field(init=False, default_factory=threading.RLock)
 
@@ -137,7 +139,8 @@ class Run:
                 self.leave(version, hurriedly=hurriedly)
         self.supervisor.close()
         self._ending.undone()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        if not self.kept:
+            shutil.rmtree(self.scratch, ignore_errors=True)
         self.journal.close()
 
 

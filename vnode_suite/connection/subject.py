@@ -50,6 +50,7 @@ class Subject:
     :param sound: the VNode under test, for a twin; ``None`` for that one itself.
     :param gated: whether known obstacles forbid the call (not for a VNode that is to fail on purpose).
     :param fresh: nothing that was observed of the VNode under test may be reused (a defect of the whole cell).
+    :param number: which of the cell's VNodes it is, from 1.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Subject:
         sound: Subject | None = None,
         gated: bool = True,
         fresh: bool = False,
+        number: int = 1,
     ) -> None:
         self.cell = cell
         self.name = name
@@ -68,6 +70,7 @@ class Subject:
         self.sound = sound
         self.gated = gated
         self.fresh = fresh
+        self.number = number
         self.steps = Steps(partial(cell.announce, name))
         self.journal_entry: Entry | None = None
         self._gone: bool | None = None
@@ -86,6 +89,21 @@ class Subject:
     def identity_kind(self) -> Identity:
         """The identity of the cell."""
         return self.cell.cell.identity
+
+    @property
+    def under_test(self) -> bool:
+        """Whether this is what the run accepts, and no twin."""
+        return self.sound is None
+
+    @property
+    def owns_vnode(self) -> bool:
+        """Whether the VNode is the run's own, to be deleted at the end."""
+        return True
+
+    @property
+    def reviewed_only(self) -> bool:
+        """Whether rights can be asked about and not exercised, since nobody has the credential."""
+        return False
 
     def has(self, *names: str) -> bool:
         """Whether one of these defects is this subject's."""
@@ -285,7 +303,8 @@ class Subject:
             if found is None:
                 return None
             at = history.first_seen(found[0]) or time.monotonic()
-            return Joined(found[0], found[1], at - created.called_at)
+            # One that was made elsewhere may have been there before it was looked for.
+            return Joined(found[0], found[1], max(0.0, at - created.called_at))
 
         deadline = self.seconds("node-registered", absent="not-listed", took=self._join_took())
         try:
@@ -310,7 +329,7 @@ class Subject:
 
         def seen(history: NodeHistory) -> float | None:
             first = next((t for t in history.transitions(joined.name) if t.ready == "True"), None)
-            return first.at - created.called_at if first else None
+            return max(0.0, first.at - created.called_at) if first else None
 
         deadline = self.seconds("node-ready", absent="never-ready", took=self._ready_took())
         return self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"{joined.name} to be Ready")

@@ -17,6 +17,7 @@ from vnode_suite.connection.cell import CellRun
 from vnode_suite.connection.closing import Closed, close_world
 from vnode_suite.connection.cloud import CloudSide
 from vnode_suite.connection.exclusion import Applied
+from vnode_suite.connection.keeping import Keeping
 from vnode_suite.connection.lanes import Lanes
 from vnode_suite.connection.opening import OPENINGS
 from vnode_suite.connection.standins import KubeProxy
@@ -74,6 +75,7 @@ class World:
         self.exclusion: Applied | None = None
         self.exclusion_entry: Entry | None = None
         self.closed: Closed | None = None
+        self.keeping = Keeping(self)
         self._questions: tuple[AccessRequest, ...] = ()
 
     def open(self) -> None:
@@ -122,9 +124,12 @@ class World:
             for cell in self._cells.values():
                 cell.close(hurriedly=hurriedly)
             self._opened = False
+            if self.keeping.kept:
+                self.keeping.hand_over()
             # Closing the clients ends the waits of whatever a hurried closing left under way.
             self._stack.close()
-            self._gone_with_the_processes()
+            if not self.keeping.kept:
+                self._gone_with_the_processes()
 
     def _gone_with_the_processes(self) -> None:
         """What was in the emulator is no more when it is, nor what was in a control plane of the run's own."""
@@ -224,7 +229,9 @@ class World:
             )
 
     def keeps(self, entry: Entry) -> bool:
-        """Whether *entry* is to stay as it is: an exclusion that was asked to be kept."""
+        """Whether *entry* is to stay as it is: asked to be kept, all of it or an exclusion alone."""
+        if self.keeping.kept:
+            return True
         return entry is self.exclusion_entry and self.run.settings.cluster.apply_exclusion == "keep"
 
     def timed(self, name: str, work: Callable[[], T]) -> T:

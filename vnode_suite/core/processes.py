@@ -109,6 +109,7 @@ class Supervisor:
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self._processes: dict[str, OwnedProcess] = {}
         self._lost = threading.Event()
+        self._kept: frozenset[str] = frozenset()
         self._control, theirs = socket.socketpair()
         with theirs, Path(log or os.devnull).open("ab") as errors:
             # -I -S: nothing of the environment's set-up of Python is wanted, and it starts sooner without.
@@ -185,15 +186,26 @@ class Supervisor:
         return self.stop_many([name], grace_seconds)[0]
 
     def stop_many(self, names: Sequence[str], grace_seconds: float = GRACE_SECONDS) -> list[Stopped]:
-        """Stop several processes side by side."""
+        """Stop several processes side by side; those that are kept go on."""
         patience = grace_seconds + ANSWER_SECONDS
-        ends = self._ask("stop", patience=patience, names=list(names), grace=grace_seconds)["stopped"]
+        stopping = [name for name in names if name not in self._kept]
+        ends = self._ask("stop", patience=patience, names=stopping, grace=grace_seconds)["stopped"]
         return [
             Stopped(name, ends[name]["returncode"], ends[name]["killed"])
             if name in ends
             else Stopped(name, None, False)
             for name in names
         ]
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Let processes outlive this one, and the supervisor with them: TERM to it ends them and what is left for
+        the end."""
+        self._ask("keep", names=list(names))
+        self._kept |= frozenset(names)
+
+    def keeps(self, name: str) -> bool:
+        """Whether this process is to outlive the run."""
+        return name in self._kept
 
     def at_end(self, argv: Sequence[str | Path]) -> int:
         """Leave a command to be run when everything has been stopped, however the run ends.
@@ -216,11 +228,16 @@ class Supervisor:
             return [each for each in self._processes.values() if not each.exited]
 
     def close(self) -> None:
-        """Stop everything, last started first, run what was left for the end, and return when all is done."""
+        """Stop everything, last started first, run what was left for the end, and return when all is done.
+
+        What is kept goes on, and what was left for the end is run when that ends.
+        """
         if not self._lost.is_set():
             self._ask("close")
-        # Each process may take its grace and each last command its own time.
-        self._process.wait()
+        # Each process may take its grace and each last command its own time. The supervisor of what is kept closes
+        # the channel when the others have ended.
+        if not self._kept:
+            self._process.wait()
         self._reader.join()
         self._control.close()
 

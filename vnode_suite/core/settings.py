@@ -71,6 +71,19 @@ class CloudSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenVNode:
+    """A VNode that was made elsewhere (by hand, Terraform, the console), to be accepted as it is."""
+
+    #: ``vnd-...``.
+    id: str
+    #: The kubeconfig that it was handed; ``None`` where nobody has it.
+    kubeconfig: Path | None = None
+    #: As whom it acts, where only the name is known, with the groups that the server sees it in.
+    user: str = ""
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ScopeSettings:
     """What is judged, and how strictly."""
 
@@ -107,6 +120,10 @@ class Settings:
     cloud: CloudSettings
     scope: ScopeSettings
     report: ReportSettings
+    #: Accepted instead of one that the run makes.
+    given: GivenVNode | None = None
+    #: How many VNodes each cell connects.
+    count: int = 1
     keep: Keep = "never"
     plan_only: bool = False
 

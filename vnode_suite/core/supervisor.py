@@ -3,7 +3,8 @@
 Run as a file (`python -I -S supervisor.py FD`), never imported by the suite, standard library only: it must
 start in milliseconds, stay small, and have nothing in it that can hang. It sits in a session of its own, so
 that Ctrl-C in the terminal reaches pytest but not etcd. However the run ends, `kill -9` included, the control
-channel closes; then every child is stopped, last started first, and the commands left for the end are run.
+channel closes; then every child is stopped, last started first, and the commands left for the end are run. Only
+what a run asked to be kept stays, and the supervisor with it.
 Should the supervisor itself be killed, the kernel kills the children (`PR_SET_PDEATHSIG`).
 
 Protocol, one JSON object a line over the stream socket FD. Requests carry `id` and `op`:
@@ -12,7 +13,8 @@ Protocol, one JSON object a line over the stream socket FD. Requests carry `id` 
     stop    names grace                  -> {stopped: {name: {returncode, killed}}}
     at_end  key argv                     -> {}
     cancel  key                          -> {}
-    close                                -> {}   then everything ends
+    keep    names                        -> {}   these outlive the run, until the supervisor is sent TERM
+    close                                -> {}   then everything else ends
 
 Answers repeat `id` and hold `error` instead when a request could not be done. Without being asked it says
 `{"event": "exit", name, pid, returncode}` and, once a child, `{"event": "line", name, line}`.
@@ -87,12 +89,16 @@ class Supervisor:
     def __init__(self, control_fd: int) -> None:
         self.control_fd = control_fd
         os.set_blocking(control_fd, False)
+        # A child that is kept must not hold the channel open: its end tells the run that all is done.
+        os.set_inheritable(control_fd, False)
         self.incoming = b""
         self.outgoing = b""
         self.children: dict[str, Child] = {}
         self.last_commands: dict[int, list[str]] = {}
         self.stops: list[tuple[int, list[Child]]] = []
         self.closing = False
+        self.terminated = False
+        self.kept: set[str] = set()
         self.prctl = _prctl()
         self.wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -102,20 +108,33 @@ class Supervisor:
             signal.signal(ignored, signal.SIG_IGN)
 
     def _on_term(self, *_: object) -> None:
-        self.closing = True
+        self.closing = self.terminated = True
 
     # -- the loop -----------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Serve until the channel closes, then end everything."""
+        """Serve until the channel closes, then end everything; what is kept, once somebody says TERM."""
         while not self.closing:
             self._turn()
-        for child in reversed(list(self.children.values())):
+        self._end([child for child in self.children.values() if child.name not in self.kept])
+        while not self.terminated and self._kept_running():
+            if self.control_fd >= 0:
+                # The run waits for this, and need not wait any longer.
+                os.close(self.control_fd)
+                self.control_fd = -1
+            self._turn()
+        self._end(list(self.children.values()))
+        for argv in reversed(list(self.last_commands.values())):
+            self._run_last(argv)
+
+    def _end(self, children: Sequence[Child]) -> None:
+        for child in reversed(children):
             child.ask_to_stop(child.grace)
             while child.returncode is None:
                 self._turn()
-        for argv in reversed(list(self.last_commands.values())):
-            self._run_last(argv)
+
+    def _kept_running(self) -> bool:
+        return any(child.name in self.kept and child.returncode is None for child in self.children.values())
 
     def _turn(self) -> None:
         readers = [self.wake_read]
@@ -269,6 +288,11 @@ class Supervisor:
     def op_cancel(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Forget a command left for the end."""
         self.last_commands.pop(request["key"], None)
+        return {}
+
+    def op_keep(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Let children outlive the run."""
+        self.kept |= set(request["names"])
         return {}
 
     def op_close(self, request: Mapping[str, Any]) -> dict[str, Any]:

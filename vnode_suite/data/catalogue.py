@@ -18,6 +18,10 @@ _PROFILES = tuple(profile.value for profile in Profile)
 #: Why a clause does not concern a cell that lacks a named condition.
 WITHOUT: Mapping[str, Text] = {
     "creating": Text("this run creates no VNode", "本次运行不创建 VNode"),
+    "resource-group-told": Text(
+        "which resource group was asked for is not known: --vnode-resource-group tells it",
+        "不知道创建时指定的资源组:可用 --vnode-resource-group 说明",
+    ),
     "several-vswitches": Text("a single vSwitch was given", "只指定了一个交换机"),
     "tags-given": Text("no tags were given", "没有指定标签"),
     "taints-given": Text("no taints were given", "没有指定污点"),

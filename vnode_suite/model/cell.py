@@ -12,6 +12,8 @@ class Identity(StrEnum):
     BOOTSTRAP = "bootstrap"
     SERVICEACCOUNT = "serviceaccount"
     ADMIN = "admin"
+    #: Of a VNode that was made elsewhere, where nobody says.
+    UNKNOWN = "unknown"
 
 
 class Provider(StrEnum):

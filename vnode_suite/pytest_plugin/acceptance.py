@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from vnode_suite.connection.early import JUDGED_LAST
+from vnode_suite.connection.keeping import kept_reason
 from vnode_suite.connection.learning import with_learnt
 from vnode_suite.connection.run import Run, Wanted
 from vnode_suite.core.errors import AssetsError, SuiteError
@@ -24,6 +25,7 @@ from vnode_suite.pytest_plugin.beginning import tell_the_beginning
 from vnode_suite.pytest_plugin.cases import Case, Casebook, case_of, scenario_order
 from vnode_suite.pytest_plugin.distribution import LEARNT, RUN_ID, SECRETS, Distribution, distributes
 from vnode_suite.pytest_plugin.judging import Judge
+from vnode_suite.pytest_plugin.kept import KeptLines
 from vnode_suite.pytest_plugin.marks import clause_of
 from vnode_suite.pytest_plugin.options import option_values
 from vnode_suite.pytest_plugin.outcomes import record_not_run, record_outcome
@@ -33,6 +35,7 @@ from vnode_suite.pytest_plugin.signals import Interrupts
 from vnode_suite.pytest_plugin.usage import build_settings
 from vnode_suite.report.html import prepare
 from vnode_suite.report.render import Rendered, render
+from vnode_suite.report.types import Report
 
 
 class Acceptance:
@@ -75,10 +78,14 @@ class Acceptance:
         plugin = cls(config, settings, run_id, worker["workerid"] if worker else "main")
         if settings.plan_only:
             config.pluginmanager.register(Planner(plugin.run), "vnode-suite-planner")
+        config.pluginmanager.register(KeptLines(plugin._rendered_report, settings.report.language))
         if distributes(config):
             plugin.distribution = Distribution(plugin.run, plugin.casebook, plugin._begin)
             config.pluginmanager.register(plugin.distribution, "vnode-suite-distribution")
         return plugin
+
+    def _rendered_report(self) -> Report | None:
+        return self.rendered.report if self.rendered else None
 
     @property
     def is_worker(self) -> bool:
@@ -177,10 +184,14 @@ class Acceptance:
     def observed(self, case: Case, vnode: Any) -> Any:
         """What is seen of the VNode for the scenario's clause."""
         from vnode_suite.connection.observing.registry import look_of
+        from vnode_suite.connection.several import PER_VNODE, observe_each
 
         if case.clause in JUDGED_LAST and not self.is_worker:
             prepare()
-        return vnode.observe(look_of(case.clause))
+        look = look_of(case.clause)
+        if self.settings.count > 1 and case.defect is None and case.clause in PER_VNODE:
+            return observe_each(self.run.cell(case.cell), look)
+        return vnode.observe(look)
 
     @pytest.fixture
     def judge(self, request: pytest.FixtureRequest, case: Case) -> Judge:
@@ -272,8 +283,9 @@ class Acceptance:
         self.run.close(hurriedly=hurriedly)
         for entry in self.run.journal.left:
             if not entry.undo.get("ends_with_run"):
+                reason = kept_reason(self.settings.keep) if entry.id in self.run.kept else "not undone"
                 self.run.ledger.write(
-                    "left", kind=entry.kind, name=entry.name, where=entry.where, id="", reason="not undone"
+                    "left", kind=entry.kind, name=entry.name, where=entry.where, id="", reason=reason
                 )
 
     def _outcome(self, session: pytest.Session, exitstatus: int) -> int:

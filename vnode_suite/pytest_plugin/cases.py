@@ -13,6 +13,7 @@ import pytest
 
 from vnode_suite.connection.conditions import conditions
 from vnode_suite.connection.early import JUDGED_LAST
+from vnode_suite.connection.given import withheld as given_withheld
 from vnode_suite.connection.limits import not_to_be_had
 from vnode_suite.core.settings import Settings
 from vnode_suite.data.catalogue import Catalogue, not_applicable, profile_covers
@@ -61,6 +62,9 @@ class Casebook:
 
     def withheld(self, clause: Clause) -> Text | None:
         """Why *clause* is not looked at here, or only if it is asked for by name; else ``None``."""
+        given = self.settings.given
+        if given is not None and (why := given_withheld(clause.id, given)) is not None:
+            return why
         if clause.id == "CREATE-03" and self.settings.cloud.recorded_from is Cloud.LIVE:
             return _NEVER_REPEATED
         if self.settings.cluster.provider is not Provider.LOCAL and clause.id == _SOAKED:

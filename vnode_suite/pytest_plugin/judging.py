@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from vnode_suite.checks.registry import Check
 from vnode_suite.connection.cell import CellRun
+from vnode_suite.connection.several import Each, judge_each
 from vnode_suite.model import Judgement, Level, Observation, Status
 from vnode_suite.pytest_plugin.cases import Case
 
@@ -42,15 +43,19 @@ class Judge:
         self.status: Status | None = None
         self.judgement: Judgement | None = None
 
-    def __call__(self, check: Check[T], observation: Observation[T]) -> None:
-        """Judge *observation*.
+    def __call__(self, check: Check[T], observed: Observation[T] | Each[T]) -> None:
+        """Judge what was observed of the VNode, or of each of several.
 
         :raises ClauseFailed: the clause does not hold, and it is a MUST (or a SHOULD under strict rules).
         :raises ControlNotCaught: this is a control, and the check failed to fail for the declared reason.
+        :raises StepNotReached: one of several could not be looked at, and none of the others fails.
         """
         if check.clause != self._case.clause:
             raise TypeError(f"{check.name} judges {check.clause}, this scenario is {self._case.clause}")
-        judgement = check(observation)
+        if isinstance(observed, Each):
+            judgement, observation = judge_each(check, observed)
+        else:
+            judgement, observation = check(observed), observed
         self.judgement = judgement
         if self._case.defect is None:
             self._record_result(judgement, observation)

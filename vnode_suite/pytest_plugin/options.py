@@ -22,16 +22,18 @@ class Option:
     switch: bool = False
     metavar: str | None = None
     choices: tuple[str, ...] | None = None
+    #: Without ``vnode-`` it would be the name of another option.
+    unshortened: bool = False
 
     @property
     def dest(self) -> str:
         """Name of its value, apart from other plugins' values."""
-        return "vnode_suite_" + self.flag.removeprefix("vnode-").replace("-", "_")
+        return "vnode_suite_" + self.short.replace("-", "_")
 
     @property
     def short(self) -> str:
         """The name in a settings file and of ``vnode-suite run``."""
-        return self.flag.removeprefix("vnode-")
+        return self.flag if self.unshortened else self.flag.removeprefix("vnode-")
 
 
 #: Every option, in the order of ``--help``.
@@ -70,6 +72,23 @@ OPTIONS: tuple[Option, ...] = (
         metavar="URL",
     ),
     Option("vnode-eci-ca", "PEM file of the CA of --vnode-eci-endpoint's certificate", metavar="FILE"),
+    Option(
+        "vnode-id",
+        "accept this VNode, made elsewhere, instead of creating one; nothing of it is deleted",
+        metavar="ID",
+    ),
+    Option(
+        "vnode-kubeconfig",
+        "with --vnode-id: the kubeconfig that the VNode was handed",
+        metavar="FILE",
+        unshortened=True,
+    ),
+    Option(
+        "vnode-user",
+        "with --vnode-id: as whom the VNode acts, where its kubeconfig is not at hand",
+        metavar="USER[,GROUP...]",
+    ),
+    Option("vnode-count", "how many VNodes each cell connects (default: 1)", metavar="N"),
     Option(
         "vnode-profile",
         "quick: joins and comes Ready; standard: all that shows within minutes; full: slow ones too",
@@ -127,7 +146,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("vnode-waivers", "file of waivers (TOML)", metavar="FILE"),
     Option("vnode-strict-should", "a failed SHOULD rejects", switch=True),
-    Option("vnode-keep", "keep what was made, to look at it", choices=("never", "on-failure", "always")),
+    Option(
+        "vnode-keep",
+        "keep the VNode under test and all it needs, to look at it; vnode-suite sweep --yes takes it away",
+        choices=("never", "on-failure", "always"),
+    ),
     Option(
         "vnode-plan",
         "print what a run would create, change, need in rights and cost; do nothing",

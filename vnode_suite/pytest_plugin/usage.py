@@ -19,6 +19,7 @@ from vnode_suite.core.errors import UsageError
 from vnode_suite.core.settings import (
     CloudSettings,
     ClusterSettings,
+    GivenVNode,
     ReportSettings,
     ScopeSettings,
     Settings,
@@ -31,6 +32,7 @@ from vnode_suite.data.versions import Versions, load_versions
 from vnode_suite.model import Cell, Cloud, Identity, Profile, Provider
 from vnode_suite.pytest_plugin.cloud_usage import can_be_had, endpoint, has_a_place, tape
 from vnode_suite.pytest_plugin.options import KUBECONFIG, OPTIONS
+from vnode_suite.pytest_plugin.usage_given import given_vnode, identities_of
 
 _TAINT_EFFECTS = ("NoSchedule", "NoExecute", "PreferNoSchedule")
 #: CreateVirtualNode's rule for VirtualNodeName (API reference 2018-08-08).
@@ -38,6 +40,10 @@ _NODE_NAME = re.compile(r"[a-z0-9.-]{2,128}")
 #: CreateVirtualNode takes up to 20 tags and 20 taints (API reference 2018-08-08).
 _MOST_PAIRS = 20
 _MOST_VSWITCHES = 10
+#: More VNodes than this in a cell say nothing more, and each is a process here or money there.
+_MOST_VNODES = 20
+#: What is accepted unless ``--vnode-identity`` says otherwise.
+_BOTH = ("bootstrap", "serviceaccount")
 
 E = TypeVar("E")
 
@@ -52,10 +58,11 @@ def build_settings(values: Mapping[str, Any]) -> Settings:
         if option.choices and option.short in values:
             _one_of(f"--{option.flag}", values[option.short], option.choices)
     cluster = _cluster(values)
+    given = given_vnode(values, cluster)
     cloud = _cloud(values, cluster)
-    scope = _scope(values, cluster)
+    scope = _scope(values, cluster, given)
     can_be_had(scope, cloud)
-    cells = _cells(values, cluster, scope)
+    cells = _cells(values, cluster, scope, given)
     if cloud.record and len({cell.version for cell in cells}) > 1:
         raise UsageError(
             "--vnode-record takes one Kubernetes version a run", wanted="one --vnode-k8s-version"
@@ -68,6 +75,8 @@ def build_settings(values: Mapping[str, Any]) -> Settings:
         report=ReportSettings(
             folder=Path(values.get("report-dir", "reports")), language=values.get("report-lang", "en")
         ),
+        given=given,
+        count=_count(values.get("count", 1)),
         keep=values.get("keep", "never"),
         plan_only=bool(values.get("plan", False)),
     )
@@ -145,7 +154,7 @@ def _cloud(values: Mapping[str, Any], cluster: ClusterSettings) -> CloudSettings
         raise UsageError(
             f"--vnode-vswitch was given {len(vswitches)} times", wanted="1 to 10 vSwitches of one VPC"
         )
-    if cloud is Cloud.LIVE:
+    if cloud is Cloud.LIVE and not values.get("id"):
         has_a_place(values)
     name = values.get("name")
     if name is not None and not _NODE_NAME.fullmatch(name):
@@ -184,7 +193,14 @@ def _region(values: Mapping[str, Any]) -> str:
     return str(region)
 
 
-def _scope(values: Mapping[str, Any], cluster: ClusterSettings) -> ScopeSettings:
+def _count(text: Any) -> int:
+    number = int(text) if str(text).isdigit() else 0
+    if not 1 <= number <= _MOST_VNODES:
+        raise UsageError(f"--vnode-count {text} is not understood", wanted=f"1 to {_MOST_VNODES}")
+    return number
+
+
+def _scope(values: Mapping[str, Any], cluster: ClusterSettings, given: GivenVNode | None) -> ScopeSettings:
     revision = values.get("page-revision", "2024-02")
     catalogue = load_catalogue(revision)
     selection = tuple(
@@ -200,7 +216,7 @@ def _scope(values: Mapping[str, Any], cluster: ClusterSettings) -> ScopeSettings
     waivers = values.get("waivers")
     if waivers and not Path(waivers).is_file():
         raise UsageError(f"--vnode-waivers {waivers} is no file")
-    default = "off" if cluster.provider is Provider.EXISTING else "on"
+    default = "off" if cluster.provider is Provider.EXISTING or given else "on"
     return ScopeSettings(
         page_revision=revision,
         profile=Profile(values.get("profile", "standard")),
@@ -250,12 +266,16 @@ def _deadlines(texts: Iterable[str]) -> dict[str, float]:
     return changed
 
 
-def _cells(values: Mapping[str, Any], cluster: ClusterSettings, scope: ScopeSettings) -> tuple[Cell, ...]:
-    names = [*dict.fromkeys(values.get("identity", ("bootstrap", "serviceaccount")))]
-    for name in names:
-        _one_of("--vnode-identity", name, tuple(identity.value for identity in Identity))
+def _cells(
+    values: Mapping[str, Any], cluster: ClusterSettings, scope: ScopeSettings, given: GivenVNode | None
+) -> tuple[Cell, ...]:
+    asked = [*dict.fromkeys(values.get("identity", ()))]
+    known = [identity.value for identity in Identity if given is not None or identity is not Identity.UNKNOWN]
+    for name in asked:
+        _one_of("--vnode-identity", name, known)
+    identities = identities_of(given, asked) if given else tuple(Identity(name) for name in asked or _BOTH)
     versions = _versions(values.get("k8s-version"), cluster, scope)
-    return tuple(Cell(version, Identity(name), cluster.provider) for version in versions for name in names)
+    return tuple(Cell(version, identity, cluster.provider) for version in versions for identity in identities)
 
 
 def _versions(texts: Sequence[str] | None, cluster: ClusterSettings, scope: ScopeSettings) -> tuple[str, ...]:
@@ -342,7 +362,7 @@ def _at_most(flag: str, values: Sequence[E]) -> Sequence[E]:
     return values
 
 
-def _one_of(flag: str, value: str, allowed: Sequence[str]) -> None:
+def _one_of(flag: str, value: str, allowed: Iterable[str]) -> None:
     if value not in allowed:
         raise UsageError(f"{flag} {value} is not known", wanted=f"one of {', '.join(allowed)}")
 

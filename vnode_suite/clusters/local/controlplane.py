@@ -99,8 +99,10 @@ class LocalCluster:
             process.check_running()
 
     def stop(self) -> list[Stopped]:
-        """End all four; says of each how it ended. Logs stay, keys are removed."""
+        """End all four; says of each how it ended. Logs stay, keys are removed; what is kept stays as it is."""
         names = [process.name for process in self.processes.values()]
+        if all(self._supervisor.keeps(name) for name in names):
+            return []
         ended = self._supervisor.stop_many(list(reversed(names)), STOP_GRACE_SECONDS)
         self._ports.close()
         pki.remove(self.layout)

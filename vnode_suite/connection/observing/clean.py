@@ -6,6 +6,7 @@ from vnode_suite.checks.clean import Difference, Gone
 from vnode_suite.connection import closing, leftovers
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
+from vnode_suite.connection.world import World
 from vnode_suite.eci.errors import EciError
 from vnode_suite.eci.guard import RUN_TAG
 from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
@@ -31,7 +32,13 @@ def vnodes(subject: Subject) -> Observation[Gone]:
     if subject.has("delete-keeps-vnode"):
         closing.purge(subject)
     evidence = Evidence("still listed with the run's tag", "\n".join(sorted(listed)) or "none")
-    return Observation(Gone(mine, left), Source.CLOUD, evidence=(evidence,))
+    gone = Gone(mine, left, kept=_kept(subject, "VirtualNode"), may_be_none=bool(closed.kept))
+    return Observation(gone, Source.CLOUD, evidence=(evidence,))
+
+
+def _kept(subject: Subject, kind: str = "") -> tuple[str, ...]:
+    """What of the cell stays because that was asked for."""
+    return tuple(name for name in closing.kept_of(subject.cell) if name.startswith(kind))
 
 
 def cluster_objects(subject: Subject) -> Observation[Gone]:
@@ -40,7 +47,10 @@ def cluster_objects(subject: Subject) -> Observation[Gone]:
     with leftovers.unlabelled_node(subject) as planted:
         left = leftovers.leftovers(subject)
         made = closed.objects_of(subject) + planted
-    return Observation(Gone(made, left), Source.CLUSTER, evidence=(Evidence("made", "\n".join(made)),))
+    gone = Gone(
+        made, left, kept=_kept(subject, "Node"), may_be_none=bool(closed.kept) or not subject.owns_vnode
+    )
+    return Observation(gone, Source.CLUSTER, evidence=(Evidence("made", "\n".join(made)),))
 
 
 def foreign_objects(subject: Subject) -> Observation[Difference]:
@@ -49,11 +59,25 @@ def foreign_objects(subject: Subject) -> Observation[Difference]:
     with leftovers.foreign_label(subject):
         after = dump(subject.world.kube)
     difference = compare(subject.world.before, after)
+    difference, asked = _without_exclusion(subject.world, difference)
     lines = "\n".join(difference.changes) or "no difference"
-    seen = [Evidence("differences", lines)]
+    seen = [Evidence("differences", lines), *asked]
     if after.unseen:
         seen.append(Evidence("not compared: this credential may not list them", "\n".join(after.unseen)))
     return Observation(difference, Source.CLUSTER, evidence=tuple(seen))
+
+
+def _without_exclusion(world: World, difference: Difference) -> tuple[Difference, tuple[Evidence, ...]]:
+    """The exclusion that stays on request is no difference; the evidence has it."""
+    proxy, done = world.kube_proxy, world.exclusion
+    stays = world.keeping.kept or world.run.settings.cluster.apply_exclusion == "keep"
+    if proxy is None or done is None or done.at is None or not stays:
+        return difference, ()
+    name = f"DaemonSet {proxy.namespace}/{proxy.name}: "
+    mine = [change for change in difference.changes if change.startswith(name) and "affinity" in change]
+    rest = tuple(change for change in difference.changes if change not in mine)
+    said = "\n".join(mine) or "no difference"
+    return Difference(difference.looked_at, rest), (Evidence("the exclusion, which stays on request", said),)
 
 
 def instances(subject: Subject) -> Observation[Gone]:
@@ -62,6 +86,9 @@ def instances(subject: Subject) -> Observation[Gone]:
     if subject.has("instance-left"):
         closed = closing.close_twin(subject)
     made, left = closed.instances_of(subject)
+    if not made and closed.kept:
+        gone = Gone((), (), kept=_kept(subject, "VirtualNode"), may_be_none=True)
+        return Observation(gone, Source.CLOUD)
     if not made:
         # No Pod of the run's ever had an instance: there is nothing whose end could be seen.
         raise StepNotReached(_why_none(subject, "pod"))

@@ -91,7 +91,8 @@ def issue(subject: Subject) -> Observation[Issue]:
 
 def _issue(subject: Subject, issuance: Issuance) -> Issue:
     approver = subject.cell.approver
-    name = "the suite's approver (rules of the published one)" if approver else "nobody"
+    others = "nobody" if subject.owns_vnode else "the cluster's own approver"
+    name = "the suite's approver (rules of the published one)" if approver else others
     took = issuance.issued_after if issuance.issued_after is not None else issuance.waited
     return Issue(name, issuance.state, took, subject.cell.seconds("certificate-issued"))
 

@@ -32,7 +32,9 @@ def vswitches(subject: Subject) -> Observation[tuple[str, ...]]:
 
 
 def given_vswitches(subject: Subject) -> tuple[str, ...]:
-    """The vSwitches asked for, with the subject's defects in them."""
+    """The vSwitches asked for, with the subject's defects in them; of a VNode made elsewhere, its own."""
+    if not subject.owns_vnode:
+        return subject.vnode().request.vswitch_ids
     cloud = subject.world.cloud
     given = subject.cell.run.settings.cloud.vswitches or tuple(cloud.vswitches)[:1]
     if subject.has("zero-vswitches"):
@@ -54,7 +56,9 @@ _GROUPS_BY_DEFECT = {
 
 
 def given_group(subject: Subject) -> str:
-    """The security group asked for, with the subject's defects in it."""
+    """The security group asked for, with the subject's defects in it; of a VNode made elsewhere, its own."""
+    if not subject.owns_vnode:
+        return subject.vnode().request.security_group_id
     cloud = subject.world.cloud
     for defect, name in _GROUPS_BY_DEFECT.items():
         if subject.has(defect):

@@ -18,7 +18,7 @@ def of_10250(subject: Subject) -> Observation[Answer]:
     """TCP 10250: node proxy, and the logs of a Pod where one runs."""
     node = subject.node().name
     needs_a_way_back(subject)
-    pod = subject.outcome(subject.pod) if subject.sound is None else None
+    pod = subject.outcome(subject.pod) if subject.under_test else None
     with api_servers(subject.world.cluster) as servers:
         seen = port_answer(
             servers,

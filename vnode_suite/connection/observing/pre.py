@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from vnode_suite.access.kubeconfig import KubeconfigView, view
 from vnode_suite.checks.pre import BothWays, Clocks, Reach, ServerVersion, rules_itself_out
 from vnode_suite.clusters.kube import KubeClient
+from vnode_suite.connection.given import GivenSubject
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.diagnosis import diagnose
@@ -115,7 +116,12 @@ _NO_VIEW = Text(
 
 
 def reach(subject: Subject) -> Observation[Reach]:
-    """A dial from the VNode's side to the server of the kubeconfig, unless the address rules itself out."""
+    """A dial from the VNode's side to the server of the kubeconfig, unless the address rules itself out.
+
+    One that was made elsewhere dials by itself: its heartbeat at the API server is what is seen.
+    """
+    if isinstance(subject, GivenSubject):
+        return _by_heartbeat(subject)
     seen = handed_view(subject)
     if subject.world.cloud.network == "loopback":
         reason = subject.world.cloud.network_reason
@@ -188,6 +194,16 @@ def _dialled(subject: Subject, seen: KubeconfigView) -> Observation[Reach]:
         Reach(seen.host, seen.port, answer.resolved, not problem, problem, answer.error),
         Source.NETWORK,
         evidence=(dial, Evidence("the way", way.how.en)) if way.how else (dial,),
+    )
+
+
+def _by_heartbeat(subject: GivenSubject) -> Observation[Reach]:
+    parts = urlsplit(subject.world.admin.server)
+    said = subject.heard()
+    return Observation(
+        Reach(parts.hostname or "", parts.port or 443, (), True),
+        Source.CLUSTER,
+        evidence=(Evidence("the VNode's own heartbeat at the API server", said),),
     )
 
 
