@@ -101,8 +101,10 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
     environment = {n: v for n, v in os.environ.items() if not n.startswith(("PYTEST_", "ALIBABA_CLOUD"))}
     environment |= {"VNODE_SUITE_STATE": str(tmp_path / "state"), "PYTHONPATH": str(ROOT)}
 
-    def start(*args: str) -> Job:
-        log = tmp_path / "output.txt"
+    def start(*args: str, beside: str = "") -> Job:
+        folder = tmp_path / beside
+        folder.mkdir(exist_ok=True)
+        log = folder / "output.txt"
         with log.open("w", encoding="utf-8") as stream:
             process = subprocess.Popen(
                 [
@@ -116,7 +118,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
                         "no:cacheprovider",
                     ),
                     *("--region", "cn-shanghai", "--vnode-profile", "quick", "--vnode-controls", "off"),
-                    f"--vnode-report-dir={tmp_path / 'reports'}",
+                    f"--vnode-report-dir={folder / 'reports'}",
                     *args,
                 ],
                 cwd=ROOT,
@@ -126,7 +128,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
                 text=True,
                 start_new_session=True,
             )
-        jobs.append(Job(process, tmp_path / "reports", log))
+        jobs.append(Job(process, folder / "reports", log))
         return jobs[-1]
 
     yield start

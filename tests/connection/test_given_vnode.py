@@ -176,7 +176,11 @@ def test_by_its_users_name_rights_are_reviewed(made: ByHand) -> None:
     """With --vnode-user the server is asked what that user may do; nobody acts as it."""
     name = f"system:serviceaccount:kube-system:{Naming(run='hand', cell='1.22').serviceaccount}"
     done = made.accept(
-        made.theirs.admin, "--vnode-context=local", f"--vnode-user={name}", "--vnode-clause=PERM"
+        made.theirs.admin,
+        "--vnode-context=local",
+        f"--vnode-user={name}",
+        "--vnode-clause=PERM",
+        "--vnode-profile=standard",
     )
     rows = made.rows()
     assert done.returncode == 0, done.stdout + done.stderr

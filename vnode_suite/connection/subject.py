@@ -28,7 +28,7 @@ from vnode_suite.core.polling import poll
 from vnode_suite.eci.errors import EciError, WrongState
 from vnode_suite.model import Defect, Identity, Observation, Text, Unreached
 from vnode_suite.probes import pods
-from vnode_suite.probes.nodes import NOT_READY_TAINT, NodeHistory, find_vnode
+from vnode_suite.probes.nodes import NOT_READY_TAINT, NodeHistory, Transition, find_vnode
 from vnode_suite.probes.vnodes import await_absence, find
 
 if TYPE_CHECKING:
@@ -327,12 +327,13 @@ class Subject:
         """The Node is Ready; seconds from the call."""
         joined, created = self.node(), self.vnode()
 
-        def seen(history: NodeHistory) -> float | None:
-            first = next((t for t in history.transitions(joined.name) if t.ready == "True"), None)
-            return max(0.0, first.at - created.called_at) if first else None
+        def seen(history: NodeHistory) -> Transition | None:
+            return next((t for t in history.transitions(joined.name) if t.ready == "True"), None)
 
         deadline = self.seconds("node-ready", absent="never-ready", took=self._ready_took())
-        return self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"{joined.name} to be Ready")
+        first = self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"{joined.name} to be Ready")
+        # One that was made elsewhere may have been Ready before it was looked for.
+        return max(0.0, first.at - created.called_at)
 
     @step("schedulable")
     def schedulable(self) -> str:
