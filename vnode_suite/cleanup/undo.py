@@ -18,6 +18,7 @@ from typing import Any
 from vnode_suite.cleanup.journal import ClusterReach, Entry
 from vnode_suite.cleanup.networks import bridge_of
 from vnode_suite.cleanup.state import ProcessIdentity
+from vnode_suite.clusters.kind.docker import Docker
 from vnode_suite.clusters.kube import KubeClient, KubeError
 from vnode_suite.core.errors import DeadlineExceeded, SuiteError
 from vnode_suite.core.polling import poll
@@ -124,6 +125,7 @@ def standard_registry(clusters: ClusterAccess) -> UndoRegistry:
     registry.register("stop-process", stop_process)
     registry.register("remove-folder", remove_folder)
     registry.register("remove-network", remove_network)
+    registry.register("remove-kind-cluster", remove_kind_cluster)
     registry.register("delete-object", lambda entry: delete_object(entry, clusters))
     registry.register("patch-object", lambda entry: patch_object(entry, clusters))
     registry.register("forget-vnode", lambda entry: forget_vnode(entry, clusters))
@@ -190,6 +192,12 @@ def remove_network(entry: Entry) -> str | None:
         return answer.stderr.strip()[-300:] or f"exit {answer.returncode}"
     bridge = bridge_of(str(entry.undo["run"]))
     return f"{bridge.name} is there and does not carry the suite's mark" if bridge.exists() else None
+
+
+def remove_kind_cluster(entry: Entry) -> str | None:
+    """Remove the containers and the network of a kind cluster."""
+    Docker.find().remove_cluster(str(entry.undo["cluster"]))
+    return None
 
 
 def delete_object(entry: Entry, clusters: ClusterAccess) -> str | None:

@@ -128,6 +128,44 @@ def _asked(wanted: tuple[str, ...], revision: str) -> tuple[KubernetesVersion, .
     return window.all if "all" in wanted else load_versions().expand(wanted)
 
 
+@assets.command(
+    "node-image",
+    epilog=examples(
+        "sudo -E vnode-suite assets node-image 1.22", "vnode-suite run --cluster kind --k8s-version 1.22"
+    ),
+)
+@click.argument("wanted", metavar="VERSION", shell_complete=completing(version_names))
+@json_option
+def node_image(wanted: str, as_json: bool) -> None:
+    """Build a node image for kind, where none can be pulled.
+
+    Of Debian packages (debootstrap), Go modules and PyPI's etcd, without a registry; needs root and Docker, and
+    takes some minutes. `--cluster kind` then finds it. Where kind's published images can be pulled, nobody needs it.
+    """
+    from vnode_suite.clusters.kind.docker import Docker
+    from vnode_suite.clusters.kind.nodeimage.build import build_node_image
+    from vnode_suite.clusters.local.store import Store
+    from vnode_suite.core.progress import progress_for
+    from vnode_suite.data.versions import load_versions
+
+    image = build_node_image(
+        load_versions().resolve(wanted), store=Store.default(), docker=Docker.find(), progress=progress_for()
+    )
+    if as_json:
+        print_json(
+            {
+                "reference": image.reference,
+                "id": image.id,
+                "seconds": image.seconds,
+                "provenance": dict(image.provenance),
+            }
+        )
+        return
+    click.echo(f"{image.reference} ({image.id}), built in {image.seconds:g} s")
+    for deviation in image.provenance["deviations"]:
+        say(f"  {deviation}")
+
+
 @assets.command(epilog=examples("vnode-suite assets verify", "vnode-suite assets verify --json"))
 @json_option
 def verify(as_json: bool) -> int:

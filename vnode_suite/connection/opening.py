@@ -17,6 +17,8 @@ from vnode_suite.cleanup.undo import ClusterAccess, standard_registry
 from vnode_suite.clusters import kube
 from vnode_suite.clusters.cluster import Cluster
 from vnode_suite.clusters.existing import KUBE_PROXY, open_existing
+from vnode_suite.clusters.kind.cluster import open_kind_cluster, prepare
+from vnode_suite.clusters.kind.config import KindOrder
 from vnode_suite.clusters.kube import KubeClient, KubeError
 from vnode_suite.clusters.local.another import start_another
 from vnode_suite.clusters.local.assets import obtain_binaries
@@ -26,6 +28,7 @@ from vnode_suite.clusters.local.controlplane import (
     LocalCluster,
     start_local_cluster,
 )
+from vnode_suite.clusters.local.store import Store
 from vnode_suite.clusters.members import endpoint_addresses
 from vnode_suite.connection import way
 from vnode_suite.connection.cloud import CloudSide, open_emulated
@@ -35,6 +38,7 @@ from vnode_suite.connection.recorded import replayed
 from vnode_suite.connection.standing import open_standing
 from vnode_suite.connection.standins import KubeProxy, stand_in_for_kubeadm
 from vnode_suite.core.errors import ClusterError
+from vnode_suite.core.modules import command
 from vnode_suite.core.polling import poll
 from vnode_suite.eci import sdk
 from vnode_suite.model import Cloud, Profile, Provider
@@ -201,9 +205,62 @@ def open_given(world: World, stack: ExitStack) -> Opened:
     return Opened(cluster, cloud, found, kube_proxy, before)
 
 
+def open_kind(world: World, stack: ExitStack) -> Opened:
+    """A kind cluster, whose API server Docker publishes at this machine's address in the simulated VPC.
+
+    So VNodes reach it as they reach a local one; it reaches them through the machine, which lends it that address.
+    """
+    run, version = world.run, world.version_name
+    store = Store.default()
+    prepared = world.timed("binaries", lambda: prepare(world.version, store=store, progress=run.progress))
+    world.say(
+        f"kind {prepared.kind.version} is making a cluster of {prepared.image.reference.partition('@')[0]}",
+        f"kind {prepared.kind.version} 正在用 {prepared.image.reference.partition('@')[0]} 创建集群",
+    )
+    sdk.preload()
+    kube.preload()
+    cloud = open_simulated(run, version, stack)
+    run.journal.cluster(world.ref, kubeconfig=None, context=None, server="")
+    order = KindOrder(
+        name=f"vnode-suite-{run.id}-{version.replace('.', '-')}",
+        image=prepared.image.reference,
+        address=cloud.host_address,
+    )
+    entry = run.journal.intend(
+        "kind cluster", order.name, {"action": "remove-kind-cluster", "cluster": order.name}, where="local"
+    )
+    removal = run.supervisor.at_end(command("vnode_suite.clusters.kind", "remove", order.name))
+
+    def gone() -> None:
+        run.supervisor.cancel_at_end(removal)
+        entry.undone()
+
+    cluster = stack.enter_context(
+        open_kind_cluster(
+            order,
+            world.version,
+            prepared,
+            folder=run.scratch / f"kind-{version}",
+            evidence=run.folder / "evidence",
+            keeps=lambda: world.keeps(entry),
+            gone=gone,
+        )
+    )
+    entry.done()
+    before = dump(cluster.kube)
+    return Opened(
+        cluster,
+        cloud,
+        way.published(cluster.server_url, cloud.host_address, namespaces=cloud.network == "namespaces"),
+        find_kube_proxy(cluster.kube),
+        before,
+    )
+
+
 OPENINGS: Mapping[Provider, Callable[[World, ExitStack], Opened]] = {
     Provider.LOCAL: open_local,
     Provider.EXISTING: open_given,
+    Provider.KIND: open_kind,
 }
 
 

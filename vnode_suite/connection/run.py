@@ -13,7 +13,9 @@ from types import TracebackType
 
 from vnode_suite.cleanup.journal import Entry, Journal
 from vnode_suite.cleanup.undo import process_undo
+from vnode_suite.clusters.kind.cluster import prepare
 from vnode_suite.clusters.local.assets import obtain_binaries
+from vnode_suite.clusters.local.store import Store
 from vnode_suite.connection.cell import CellRun
 from vnode_suite.connection.conditions import conditions
 from vnode_suite.connection.world import World
@@ -91,11 +93,14 @@ class Run:
     def provision(self, progress: Progress) -> None:
         """Have the programs of every version's control plane in the store, one version after the other.
 
-        :raises AssetsError: a version's cannot be had; lists every source that was tried.
+        :raises SuiteError: a version's cannot be had, or this machine cannot run it; lists what was tried.
         """
-        if self.settings.cluster.provider is Provider.LOCAL:
-            for version in self.settings.versions:
-                obtain_binaries(self.versions.resolve(version), progress=progress)
+        provider = self.settings.cluster.provider
+        for version in map(self.versions.resolve, self.settings.versions if provider in _OWN else ()):
+            if provider is Provider.KIND:
+                prepare(version, store=Store.default(), progress=progress)
+            else:
+                obtain_binaries(version, progress=progress)
 
     def world(self, version: str) -> World:
         """The world of one version, opened when it is first asked for: one control plane a version, never two."""
@@ -144,7 +149,10 @@ class Run:
         self.journal.close()
 
 
-#: Entries that a cluster decides and not the simulated side: of a given one nothing is known to be quick.
+#: Providers whose clusters are the run's own.
+_OWN = (Provider.LOCAL, Provider.KIND)
+#: Entries that a cluster decides and not the simulated side: of a given one nothing is known to be quick, and a kind
+#: cluster is as kubeadm makes it.
 _OF_THE_CLUSTER = (
     "rights-visible",
     "certificate-issued",
@@ -158,7 +166,7 @@ _OF_THE_CLUSTER = (
 def _deadlines(settings: Settings) -> Deadlines:
     simulated = settings.cloud.cloud is not Cloud.LIVE
     changed = dict(settings.scope.deadlines)
-    if simulated and settings.cluster.provider is Provider.EXISTING:
+    if simulated and settings.cluster.provider is not Provider.LOCAL:
         real = load_deadlines({}, simulated=False)
         changed = {name: real.seconds(name) for name in _OF_THE_CLUSTER} | changed
     return load_deadlines(changed, simulated=simulated)

@@ -54,6 +54,8 @@ class Way:
     :ivar addresses: what its host stands for in the VPC; empty where that is as everywhere.
     :ivar how: for the evidence; ``None`` where VNodes dial what everybody dials.
     :ivar returns: whether the API server reaches VNodes in turn.
+    :ivar sources: addresses that its connections to VNodes come from; empty where those are its own, which it has
+        in the Endpoints of ``default/kubernetes``.
     :ivar problem: why VNodes cannot reach it; ``None`` where they can.
     """
 
@@ -63,6 +65,7 @@ class Way:
     how: Text | None = None
     returns: bool = True
     problem: Text | None = None
+    sources: tuple[str, ...] = ()
 
     def told(self, kubeconfig: str) -> str:
         """*kubeconfig* as VNodes are handed it."""
@@ -134,6 +137,19 @@ def resolve(admin: AdminCluster, planned: Plan, *, relay: tuple[str, int] | None
         f"{host}:{port};TLS 由服务器终结,其证书包含该域名",
     )
     return Way(admin.server, server, (relay[0],), how, planned.returns)
+
+
+def published(server: str, address: str, *, namespaces: bool) -> Way:
+    """The way to a server that Docker publishes: what it sends to VNodes comes from this machine's *address*.
+
+    :param server: at that address, so that VNodes dial it as everybody does.
+    """
+    how = Text(
+        f"Docker publishes the API server at {server}, this machine's address in the simulated VPC; what the node "
+        f"sends to VNodes comes from {address}",
+        f"Docker 将 API Server 发布在 {server}(本机在模拟 VPC 中的地址);节点发往 VNode 的流量来自 {address}",
+    )
+    return Way(here=server, how=how, returns=namespaces, sources=(address,) if namespaces else ())
 
 
 def _with_server(kubeconfig: str, old: str, new: str) -> str:

@@ -84,6 +84,8 @@ class VersionFacts:
     root_ca_configmap: bool
     #: NodeRestriction refuses a kubelet that gives its Node a role label (403).
     kubelet_role_label_refused: bool
+    #: The kubelet runs on cgroup v2.
+    kubelet_cgroup_v2: bool
     #: kube-controller-manager has --pod-eviction-timeout.
     pod_eviction_timeout_flag: bool
     #: API versions of kubescheduler.config.k8s.io.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import yaml
 
 from vnode_suite.checks.ds import EXCLUSION_TERM, Bound, Coverage, Strays, Terms, excludes_vnodes
 from vnode_suite.clusters.kube import KubeClient
+from vnode_suite.core.errors import DeadlineExceeded
 from vnode_suite.model import Evidence, Observation, Source
 
 Json = dict[str, Any]
@@ -105,11 +107,11 @@ def settled(kube: KubeClient, namespace: str, name: str, *, deadline_seconds: fl
 
 def pods_of(kube: KubeClient, namespace: str, name: str) -> list[Json]:
     """The Pods that a DaemonSet owns and that are not going away."""
-    return [
-        pod
-        for pod in kube.list(f"/api/v1/namespaces/{namespace}/pods")
-        if owner_of(pod) == name and not pod["metadata"].get("deletionTimestamp")
-    ]
+    return _owned(kube.list(f"/api/v1/namespaces/{namespace}/pods"), name)
+
+
+def _owned(pods: Iterable[Json], name: str) -> list[Json]:
+    return [pod for pod in pods if owner_of(pod) == name and not pod["metadata"].get("deletionTimestamp")]
 
 
 def owner_of(pod: Mapping[str, Any]) -> str | None:
@@ -150,14 +152,33 @@ def bound_to(kube: KubeClient, namespace: str, name: str, node: str) -> Observat
 
 
 def coverage(
-    kube: KubeClient, namespace: str, name: str, ordinary: Sequence[str], *, running: bool
+    kube: KubeClient,
+    namespace: str,
+    name: str,
+    ordinary: Sequence[str],
+    *,
+    running: bool,
+    deadline_seconds: float,
 ) -> Observation[Coverage]:
-    """Which of the *ordinary* nodes have a Pod of the DaemonSet: bound, or running on real nodes."""
-    covered = {
-        bound_node(pod)
-        for pod in pods_of(kube, namespace, name)
-        if not running or pod.get("status", {}).get("phase") == "Running"
-    }
+    """Which of the *ordinary* nodes have a Pod of the DaemonSet: bound, or running on real nodes.
+
+    :param deadline_seconds: what a kubelet may take to start the Pods of a new template.
+    """
+
+    def counts(pod: Json) -> bool:
+        return not running or pod.get("status", {}).get("phase") == "Running"
+
+    if running:
+        with suppress(DeadlineExceeded):
+            kube.wait_for_list(
+                f"/api/v1/namespaces/{namespace}/pods",
+                lambda pods: (
+                    set(ordinary) <= {bound_node(p) for p in _owned(pods, name) if counts(p)} or None
+                ),
+                deadline_seconds=deadline_seconds,
+                what=f"Pods of the DaemonSet {namespace}/{name} to run",
+            )
+    covered = {bound_node(pod) for pod in pods_of(kube, namespace, name) if counts(pod)}
     value = Coverage(
         f"{namespace}/{name}", tuple(ordinary), tuple(sorted(covered)), "running" if running else "bound"
     )

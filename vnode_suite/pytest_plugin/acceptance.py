@@ -15,7 +15,7 @@ from vnode_suite.connection.early import JUDGED_LAST
 from vnode_suite.connection.keeping import kept_reason
 from vnode_suite.connection.learning import with_learnt
 from vnode_suite.connection.run import Run, Wanted
-from vnode_suite.core.errors import AssetsError, SuiteError
+from vnode_suite.core.errors import SuiteError
 from vnode_suite.core.progress import progress_for
 from vnode_suite.core.settings import Learnt, Settings
 from vnode_suite.data.catalogue import load_catalogue
@@ -158,7 +158,7 @@ class Acceptance:
 
         What cannot be had is said by the world that needs it.
         """
-        with suppress(AssetsError):
+        with suppress(SuiteError):
             self.run.provision(progress_for(self._screen.stream()))
 
     def _begin(self, wanted: Mapping[str, Wanted]) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vnode_suite.clusters.kind.program import check_pytest_kind
 from vnode_suite.core.errors import UsageError
 from vnode_suite.core.settings import (
     CloudSettings,
@@ -126,6 +127,8 @@ def _cluster(values: Mapping[str, Any]) -> ClusterSettings:
         )
     if values.get("context") and provider is not Provider.EXISTING:
         raise UsageError("--vnode-context needs --kubeconfig FILE")
+    if provider is Provider.KIND:
+        check_pytest_kind()
     default = "off" if provider is Provider.EXISTING else "on"
     return ClusterSettings(
         provider=provider,

@@ -49,7 +49,14 @@ def coverage(subject: Subject) -> Observation[Coverage]:
     subject.exclusion()
     proxy = _proxy(subject)
     namespace, name = _settled(subject)
-    return daemonsets.coverage(subject.world.kube, namespace, name, proxy.ordinary_nodes, running=proxy.runs)
+    return daemonsets.coverage(
+        subject.world.kube,
+        namespace,
+        name,
+        proxy.ordinary_nodes,
+        running=proxy.runs,
+        deadline_seconds=subject.cell.seconds("daemonset-settled"),
+    )
 
 
 def strays(subject: Subject) -> Observation[Strays]:

@@ -111,8 +111,11 @@ def from_vpc(subject: Subject) -> Observation[Inbound]:
 
 
 def from_api_servers(subject: Subject) -> Observation[Inbound]:
-    """The group's inbound rules against every API server: the ``default/kubernetes`` Endpoints."""
-    addresses = _api_servers(subject)
+    """The group's inbound rules against every API server: the ``default/kubernetes`` Endpoints.
+
+    Or what a machine between it and the VPC gives its connections as their source.
+    """
+    addresses = list(subject.world.way.sources) or _api_servers(subject)
     if subject.has("rule-10250-only"):
         # In the VPC an API server is let in by the rule for the VPC: here it stands outside (TEST-NET-2, RFC 5737).
         addresses = ["198.51.100.10"]

@@ -18,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from vnode_suite.clusters.local.arguments import API_SERVER
 from vnode_suite.clusters.local.binaries import Binary
 from vnode_suite.clusters.local.sources import KUBERNETES_COMPONENTS, SourceUnavailable, gomod
 from vnode_suite.clusters.local.sources.toolchain import GoTool, find_go
@@ -27,9 +28,11 @@ from vnode_suite.core.processes import Supervisor, log_tail
 from vnode_suite.core.progress import Progress, Task
 from vnode_suite.data.versions import KubernetesVersion, ModuleBuild
 
+#: What a node of kubeadm's runs beside a control plane.
+NODE_COMPONENTS = ("kubeadm", "kubelet", "kubectl", "kube-proxy")
 #: What Go's caches, the copied tree and the programs take for one minor, with room to spare.
 NEEDED_BYTES = 4 * 2**30
-#: The parts of a release that the three commands are made of.
+#: The parts of a release that its commands are made of.
 _TREE_PARTS = ("cmd", "pkg", "plugin", "third_party", "api", "staging", "LICENSE")
 _OPENAPI_FOLDER = "pkg/generated/openapi"
 _OPENAPI_PACKAGE = f"k8s.io/kubernetes/{_OPENAPI_FOLDER}"
@@ -50,15 +53,18 @@ _LOOK_SECONDS = 0.25
 
 
 class ModuleBuilds:
-    """Programs built here from Go modules, put into the store as they come to be."""
+    """Programs built here from Go modules, put into the store as they come to be.
+
+    :param components: commands of `k8s.io/kubernetes`, built together.
+    """
 
     name = "building from Go modules"
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, components: Sequence[str] = KUBERNETES_COMPONENTS) -> None:
+        self.store, self.components = store, tuple(components)
 
     def obtain(self, version: KubernetesVersion, progress: Progress) -> Mapping[str, Binary]:
-        """Build the three programs, or take what another run has just built."""
+        """Build the programs, or take what another run has just built."""
         patch = version.patch_from("modules")
         if patch is None or version.build is None:
             known = version.patches.get("modules")
@@ -77,9 +83,9 @@ class ModuleBuilds:
         return found
 
     def _stored(self, patch: str) -> Mapping[str, Binary] | None:
-        entries = [self.store.get_sound(patch, name) for name in KUBERNETES_COMPONENTS]
+        entries = [self.store.get_sound(patch, name) for name in self.components]
         found = {entry.component: entry.binary for entry in entries if entry is not None}
-        return found if len(found) == len(KUBERNETES_COMPONENTS) else None
+        return found if len(found) == len(self.components) else None
 
     def _build(self, patch: str, build: ModuleBuild, progress: Progress) -> None:
         go = find_go(self.store, build.toolchain, progress)
@@ -92,7 +98,7 @@ class ModuleBuilds:
             # `staging` removes the folder when this process ends; if it is killed, the supervisor does.
             supervisor.at_end(["rm", "-rf", folder])
             for component, program, provenance in _Build(
-                patch, build, go, folder, supervisor, progress
+                patch, build, self.components, go, folder, supervisor, progress
             ).run():
                 self.store.add(patch, component, program, provenance)
 
@@ -116,6 +122,7 @@ class _Build:
         self,
         patch: str,
         build: ModuleBuild,
+        components: Sequence[str],
         go: GoTool,
         folder: Path,
         supervisor: Supervisor,
@@ -124,7 +131,8 @@ class _Build:
         self.patch, self.build, self.go, self.progress = patch, build, go, progress
         self.folder, self.supervisor = folder, supervisor
         self.tree, self.module, self.programs = folder / "kubernetes", folder / "module", folder / "programs"
-        self.commands = [f"k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES_COMPONENTS]
+        self.components = tuple(components)
+        self.commands = [f"k8s.io/kubernetes/cmd/{name}" for name in components]
         self.flags = ["-trimpath", *([f"-tags={','.join(build.tags)}"] if build.tags else [])]
         self.environment = {
             **os.environ,
@@ -147,7 +155,9 @@ class _Build:
             self._copy_tree(release)
             self._write_module(release, task)
             packages = self._packages(task)
-        if not (self.tree / _OPENAPI_FOLDER / f"{_OPENAPI_FILE}.go").exists():
+        # Nothing but the API server has them compiled in.
+        wanted = API_SERVER in self.components
+        if wanted and not (self.tree / _OPENAPI_FOLDER / f"{_OPENAPI_FILE}.go").exists():
             with self.progress.task(f"{title}: generating the OpenAPI definitions", unit="packages") as task:
                 self._generate_openapi(packages, task)
         with self.progress.task(f"{title}: compiling", unit="packages") as task:
@@ -156,7 +166,7 @@ class _Build:
         duration = round(time.monotonic() - began, 1)
         return [
             (name, self.programs / name, self._provenance(name, release, duration))
-            for name in KUBERNETES_COMPONENTS
+            for name in self.components
         ]
 
     # -- steps --------------------------------------------------------------------------------------------

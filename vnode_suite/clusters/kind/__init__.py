@@ -1,0 +1,1 @@
+"""Clusters in Docker: kind, through pytest-kind's `KindCluster`, with kubeadm's real kube-proxy and kindnet."""

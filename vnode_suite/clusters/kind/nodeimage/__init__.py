@@ -1,0 +1,1 @@
+"""A node image for kind, built where no registry can be reached."""
