@@ -185,19 +185,31 @@ def coverage(
     return Observation(value, Source.CLUSTER)
 
 
-def strays(kube: KubeClient, node: str, *, known: frozenset[tuple[str, str]]) -> Observation[Strays]:
+def strays(
+    kube: KubeClient, node: str, *, known: frozenset[tuple[str, str]], deadline_seconds: float
+) -> Observation[Strays]:
     """Other DaemonSets with a Pod on *node*, each with the patch that keeps it off.
 
     :param known: namespace and name of DaemonSets that are judged elsewhere (kube-proxy).
+    :param deadline_seconds: what the controller may take to place the Pods of those that nothing keeps off.
     """
     daemonsets = {
         (d["metadata"]["namespace"], d["metadata"]["name"]): d for d in kube.list("/apis/apps/v1/daemonsets")
     }
+    labels = kube.get(f"/api/v1/nodes/{node}")["metadata"].get("labels") or {}
+    coming = {key for key, each in daemonsets.items() if key not in known and nothing_keeps_off(each, labels)}
+    # A controller that has not come to a new node yet looks like one that leaves it alone.
+    with suppress(DeadlineExceeded):
+        kube.wait_for_list(
+            "/api/v1/pods",
+            lambda pods: coming <= {_owner_key(pod) for pod in pods if bound_node(pod) == node} or None,
+            deadline_seconds=deadline_seconds,
+            what=f"DaemonSets to place their Pods on {node}",
+        )
     found: dict[tuple[str, str], str] = {}
     for pod in kube.list("/api/v1/pods"):
-        owner = owner_of(pod)
-        key = (pod["metadata"]["namespace"], owner or "")
-        if owner and key not in known and key in daemonsets and bound_node(pod) == node:
+        key = _owner_key(pod)
+        if key not in known and key in daemonsets and bound_node(pod) == node:
             patch = affinity_patch(excluding(required_terms(daemonsets[key])))
             found[key] = (
                 f"kubectl -n {key[0]} patch daemonset {key[1]} --type merge "
@@ -207,3 +219,21 @@ def strays(kube: KubeClient, node: str, *, known: frozenset[tuple[str, str]]) ->
         node, tuple((f"{ns}/{name}", patch) for (ns, name), patch in sorted(found.items())), len(daemonsets)
     )
     return Observation(value, Source.CLUSTER)
+
+
+def nothing_keeps_off(daemonset: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Whether a DaemonSet is sure to have a Pod on a node with *labels*, whatever its taints: the plain case alone.
+
+    That is a toleration of everything, no required affinity, and a node selector that the node fits.
+    """
+    spec = daemonset["spec"]["template"]["spec"]
+    tolerates = any(
+        each.get("operator") == "Exists" and not each.get("key") and not each.get("effect")
+        for each in spec.get("tolerations") or ()
+    )
+    selector = spec.get("nodeSelector") or {}
+    return tolerates and not required_terms(daemonset) and selector.items() <= dict(labels).items()
+
+
+def _owner_key(pod: Mapping[str, Any]) -> tuple[str, str]:
+    return str(pod["metadata"]["namespace"]), owner_of(pod) or ""

@@ -63,7 +63,8 @@ def strays(subject: Subject) -> Observation[Strays]:
     """Other DaemonSets with a Pod on the VNode."""
     proxy = subject.world.kube_proxy
     known = frozenset({(proxy.namespace, proxy.name)}) if proxy else frozenset()
-    return daemonsets.strays(subject.world.kube, subject.node().name, known=known)
+    node, deadline = subject.node().name, subject.cell.seconds("daemonset-settled")
+    return daemonsets.strays(subject.world.kube, node, known=known, deadline_seconds=deadline)
 
 
 def reapplied(subject: Subject) -> Observation[Reapplied]:
