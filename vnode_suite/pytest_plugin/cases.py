@@ -67,6 +67,8 @@ class Casebook:
             return why
         if clause.id == "CREATE-03" and self.settings.cloud.recorded_from is Cloud.LIVE:
             return _NEVER_REPEATED
+        if clause.id == "SCHED-06" and self.settings.cloud.endpoint:
+            return _NO_CONTAINERS
         if self.settings.cluster.provider is not Provider.LOCAL and clause.id == _SOAKED:
             return None if self.settings.scope.soak_seconds else _NO_SOAK
         if (
@@ -159,6 +161,10 @@ _WITHHELD: Mapping[str, Text] = {
         "在现有集群上,仅在明确要求时才提交不当的证书请求:--vnode-clause KCFG-04",
     )
 }
+_NO_CONTAINERS = Text(
+    "what a Pod reaches is told by a program in it, and behind an endpoint that stands for the service none runs",
+    "Pod 能访问什么由其中的程序说明,而代替服务的接入点之后并不真正运行程序",
+)
 _NEVER_REPEATED = Text(
     "a live run does not repeat the call, which might buy a second VNode: its recording has no answer",
     "真实运行不会重复该调用(可能再购买一个 VNode),因此录制中没有相应应答",

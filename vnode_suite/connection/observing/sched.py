@@ -10,6 +10,7 @@ from vnode_suite.checks.sched import Annotated, Instance, Placed
 from vnode_suite.clusters.existing import ECI_PROFILE_GROUP
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
+from vnode_suite.core.errors import DeadlineExceeded
 from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
 from vnode_suite.probes import pods
 
@@ -139,11 +140,15 @@ def reached(subject: Subject) -> Observation[tuple[tuple[str, bool], ...]]:
     )
     cell.making.ensure(body)
     path = f"/api/v1/namespaces/default/pods/{body['metadata']['name']}"
-    kube.wait_for(
-        path,
-        lambda found: pods.phase(found) in ("Succeeded", "Failed"),
-        deadline_seconds=cell.seconds("pod-running") + pods.REACHING_SECONDS,
-        what=f"{body['metadata']['name']} to end",
-    )
+    try:
+        kube.wait_for(
+            path,
+            lambda found: pods.phase(found) in ("Succeeded", "Failed"),
+            deadline_seconds=cell.seconds("pod-running") + pods.REACHING_SECONDS,
+            what=f"{body['metadata']['name']} to end",
+        )
+    except DeadlineExceeded as late:
+        # It looks and ends by itself: one that does not has said nothing.
+        raise StepNotReached(Unreached("pod", "did-not-end", Text(str(late), str(late)))) from None
     said = kube.raw(f"{path}/log").text
     return Observation(pods.reached(said), Source.NETWORK, evidence=(Evidence("log of the Pod", said),))
