@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
 
 from vnode_suite.clusters.kube_types import (
+    PATCH_CONTENT_TYPES,
     AccessDecision,
     AccessRequest,
     Decisions,
@@ -27,6 +28,7 @@ from vnode_suite.clusters.kube_types import (
     Json,
     KubeError,
     KubeUnreachable,
+    PatchType,
     RawResponse,
     WatchEvent,
     WatchExpired,
@@ -45,13 +47,6 @@ from vnode_suite.clusters.kubeconfig import (
 from vnode_suite.core.errors import ClusterError
 from vnode_suite.core.modules import import_meanwhile
 
-PatchType = Literal["merge", "strategic", "json"]
-
-_PATCH_CONTENT_TYPES: Mapping[PatchType, str] = {
-    "merge": "application/merge-patch+json",
-    "strategic": "application/strategic-merge-patch+json",
-    "json": "application/json-patch+json",
-}
 #: Connections kept open to one server, and the most access reviews asked at once. A review takes the server
 #: 1-3 ms; more than this only queue on two cores.
 POOL_SIZE = 16
@@ -188,7 +183,7 @@ class KubeClient:
 
     def patch(self, path: str, body: Any, type: PatchType = "merge", **query: Any) -> Json:
         """Patch the object at `path`; a `json` patch is a list of operations."""
-        return self._json("PATCH", path, query, body, content_type=_PATCH_CONTENT_TYPES[type])
+        return self._json("PATCH", path, query, body, content_type=PATCH_CONTENT_TYPES[type])
 
     def delete(self, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Json:
         """Delete the object at `path`; `body` holds `DeleteOptions`."""

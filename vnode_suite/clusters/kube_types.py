@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from vnode_suite.core.errors import ClusterError, SuiteError
 
 Json = dict[str, Any]
 Items = list[Json]
+
+PatchType = Literal["merge", "strategic", "json"]
+
+#: Content type of each kind of patch.
+PATCH_CONTENT_TYPES: Mapping[PatchType, str] = {
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "json": "application/json-patch+json",
+}
 
 
 class KubeError(SuiteError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from vnode_suite.connection.leavings import collections
@@ -17,7 +16,6 @@ from vnode_suite.eci.guard import DEFECT_TAG, RUN_TAG, ForeignVirtualNode
 from vnode_suite.eci.models import CreateRequest, Taint, VirtualNodeId
 from vnode_suite.model import Cloud, Identity, Text
 from vnode_suite.probes.pods import vnode_pod
-from vnode_suite.probes.vnodes import find
 
 if TYPE_CHECKING:
     from vnode_suite.connection.subject import Subject
@@ -161,28 +159,6 @@ def _traces(subject: Subject) -> dict[str, Any]:
         "beside": [path for _, path in collections(world.version.facts)],
         "requesters": [cell.sound.identity().username] if bootstrap else [],
     }
-
-
-def told_of(subject: Subject, created: Created, *, over: bool) -> tuple[str, bool]:
-    """IntranetIp of the VNode as the cloud tells it, empty while it does not; and whether it will say no more.
-
-    :param over: nobody waits for its word any longer.
-    """
-    found = find(subject.world.cloud.client, created.id)
-    return (found.intranet_ip, over or found.status != "Pending") if found else ("", over)
-
-
-def nodes_of_others(subject: Subject, created: Created, nodes: Iterable[str]) -> frozenset[str]:
-    """Which of *nodes* are known to be other VNodes of the run: by an id in the name, or because they were found."""
-    world = subject.world
-    ids = world.vnode_ids() - {created.id}
-    found = {
-        other.node_name
-        for cell in world.cells
-        for other in cell.subjects
-        if other is not subject and (theirs := other.steps.known("vnode")) and theirs.product is not created
-    }
-    return frozenset(name for name in nodes if name in found or any(each in name for each in ids))
 
 
 def make_pod(subject: Subject, **how: Any) -> str:

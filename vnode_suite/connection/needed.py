@@ -18,7 +18,7 @@ from vnode_suite.clusters.kube import AccessRequest, KubeClient
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.core.settings import GivenVNode, Settings
 from vnode_suite.data.versions import VersionFacts
-from vnode_suite.model import Identity, Text, Unreached
+from vnode_suite.model import Cloud, Identity, Text, Unreached
 
 #: Where the suite's Pods and claims are made.
 PODS_NAMESPACE = "default"
@@ -75,6 +75,7 @@ _EXCLUSION = Text(
     "keeping kube-proxy off VNodes (--vnode-apply-exclusion)", "排除 kube-proxy(--vnode-apply-exclusion)"
 )
 _SELECTOR = Text("a Selector of the suite's own for eci-profile", "套件自有的 eci-profile Selector")
+_REACHED = Text("what a Pod on the VNode is to reach (SCHED-06)", "VNode 上的 Pod 应能访问的地址(SCHED-06)")
 _TOKEN = Text("groups and end of the VNode's bootstrap token", "查看 VNode 引导令牌的组与有效期")
 _EXTRA = Text("the extra right of 1.13", "1.13 的额外权限")
 
@@ -105,7 +106,7 @@ def needed(settings: Settings, facts: VersionFacts) -> tuple[Needed, ...]:
         Needed(_OWN, "serviceaccounts", _IDENTITY, namespace=NAMESPACE),
         *([Needed(("bind",), "clusterroles", _GIVEN, RBAC, names=tuple(roles))] if roles else []),
         *_given_away(granted),
-        *_on_the_vnode(claims=True),
+        *_on_the_vnode(settings, claims=True),
     ]
     if Identity.BOOTSTRAP in identities:
         lines += [_needed(rule, _TO_APPROVER) for rule in APPROVER_RULES if _beyond(rule, lines)]
@@ -124,7 +125,7 @@ def needed_for_given(settings: Settings, given: GivenVNode, facts: VersionFacts)
     lines = [
         Needed(("get", "list", "watch"), "nodes", _LOOKING),
         Needed(("list",), "endpoints", _LOOKING, namespace=NAMESPACE),
-        *_on_the_vnode(claims=given.kubeconfig is not None),
+        *_on_the_vnode(settings, claims=given.kubeconfig is not None),
     ]
     if facts.lease_for_vnode:
         lines.append(Needed(("list",), "leases", _LOOKING, "coordination.k8s.io", LEASES_NAMESPACE))
@@ -144,9 +145,15 @@ def needed_for_given(settings: Settings, given: GivenVNode, facts: VersionFacts)
     return tuple(lines)
 
 
-def _on_the_vnode(*, claims: bool) -> list[Needed]:
+def _on_the_vnode(settings: Settings, *, claims: bool) -> list[Needed]:
     """What looking at a VNode takes, whosever it is."""
+    live = settings.cloud.cloud is Cloud.LIVE
     return [
+        *(
+            [Needed(("get",), "services", _REACHED, namespace=PODS_NAMESPACE, names=("kubernetes",))]
+            if live
+            else []
+        ),
         Needed(("get", "list", "watch", "create", "delete"), "pods", _TEST_PODS, namespace=PODS_NAMESPACE),
         Needed(
             ("get", "list", "create", "delete") if claims else ("list",),

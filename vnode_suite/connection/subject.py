@@ -18,17 +18,17 @@ from vnode_suite.access.bootstrap import Issuance, bootstrap
 from vnode_suite.access.generate import Generated
 from vnode_suite.cleanup.journal import Entry
 from vnode_suite.clusters.kube import KubeClient
-from vnode_suite.connection import creating, exclusion, identities
+from vnode_suite.connection import creating, exclusion, finding, identities
 from vnode_suite.connection.exclusive import stray_daemonset
 from vnode_suite.connection.gate import first_obstacle
 from vnode_suite.connection.products import Created, Handed, Joined, RunningPod
 from vnode_suite.connection.steps import Outcome, StepNotReached, Steps, outcome_of, reason_of, step
-from vnode_suite.core.errors import DeadlineExceeded, HarnessError
+from vnode_suite.core.errors import HarnessError
 from vnode_suite.core.polling import poll
 from vnode_suite.eci.errors import EciError, WrongState
 from vnode_suite.model import Defect, Identity, Observation, Text, Unreached
 from vnode_suite.probes import pods
-from vnode_suite.probes.nodes import NOT_READY_TAINT, NodeHistory, Transition, find_vnode
+from vnode_suite.probes.nodes import NOT_READY_TAINT, NodeHistory, Transition
 from vnode_suite.probes.vnodes import await_absence, find
 
 if TYPE_CHECKING:
@@ -289,32 +289,7 @@ class Subject:
         created = self.vnode()
         if self.sound is not None and created is self.sound.vnode():
             return self.sound.node()
-
-        def seen(history: NodeHistory, *, over: bool = False) -> Joined | None:
-            nodes = history.nodes()
-            found = find_vnode(
-                nodes,
-                virtual_node_id=created.id,
-                virtual_node_name=created.request.name,
-                told=partial(creating.told_of, self, created, over=over),
-                before=created.nodes_before,
-                others=creating.nodes_of_others(self, created, nodes),
-            )
-            if found is None:
-                return None
-            at = history.first_seen(found[0]) or time.monotonic()
-            # One that was made elsewhere may have been there before it was looked for.
-            return Joined(found[0], found[1], max(0.0, at - created.called_at))
-
-        deadline = self.seconds("node-registered", absent="not-listed", took=self._join_took())
-        try:
-            return self.world.nodes.wait(seen, deadline_seconds=deadline, what=f"the Node of {created.id}")
-        except DeadlineExceeded:
-            # The cloud may never tell an address; the only Node that came since is then taken for it.
-            found = seen(self.world.nodes, over=True)
-            if found is None:
-                raise
-            return found
+        return finding.joined(self, created, took=self._join_took())
 
     @property
     def node_name(self) -> str:
