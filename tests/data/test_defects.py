@@ -41,7 +41,8 @@ def test_every_judged_clause_can_be_seen_to_fail(revision: str) -> None:
 @pytest.mark.parametrize("revision", REVISIONS)
 @pytest.mark.parametrize("cloud", ["emulator", "live"])
 @pytest.mark.parametrize("site", ["ecs", "idc"])
-@pytest.mark.parametrize("identity", list(Identity))
+# Where nobody knows who a VNode is, what needs that is out of scope, and there is no twin of it.
+@pytest.mark.parametrize("identity", [each for each in Identity if each is not Identity.UNKNOWN])
 def test_every_judged_clause_has_a_control_wherever_it_applies(
     revision: str, cloud: str, site: str, identity: Identity
 ) -> None:
