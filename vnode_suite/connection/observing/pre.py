@@ -268,8 +268,10 @@ def both_ways(subject: Subject) -> Observation[BothWays]:
     slug, said = node_proxy(
         subject.world.kube, subject.node().name, 10250, timeout_seconds=subject.cell.seconds("port-answer")
     )
+    # Who refuses has answered: the way back is there, and PORT-01 says that the port is closed.
+    back = slug in ("", "refused")
     return Observation(
-        BothWays(bool(there.value.connected), not slug, said[:200] if slug else there.value.error),
+        BothWays(bool(there.value.connected), back, there.value.error if back else said[:200]),
         Source.NETWORK,
         evidence=there.evidence,
     )
