@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -219,6 +220,18 @@ def open_emulated(
     finally:
         client.close()
         stopped = run.supervisor.stop(name, _STOP_SECONDS)
-        if stopped.returncode == 0 and not stopped.killed:
+        if (stopped.returncode == 0 and not stopped.killed) or _network_removed(network_id):
             run.supervisor.cancel_at_end(removal)
             network.undone()
+
+
+def _network_removed(network_id: str) -> bool:
+    """Remove the network of an emulator that had to be killed: a busy machine's may take longer than it is given."""
+    remove = command("vnode_suite.simulated.vpc", "remove", network_id)
+    try:
+        ended = subprocess.run(
+            remove, env=environment(), capture_output=True, check=False, timeout=_READY_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return ended.returncode == 0
