@@ -59,7 +59,10 @@ def node_object(subject: Subject) -> Mapping[str, Any]:
 
 
 def readiness(subject: Subject) -> Observation[Readiness]:
-    """Ready over time: until the window after the first Ready has passed, or it is lost."""
+    """Ready over time: until the window after the first Ready has passed, or it is lost.
+
+    What a twin must lose it may lose late, where a controller manager is busy: it is watched for longer.
+    """
     joined, created = subject.node(), subject.vnode()
     history: NodeHistory = subject.world.nodes
     window = subject.cell.seconds("stays-ready")
@@ -76,11 +79,10 @@ def readiness(subject: Subject) -> Observation[Readiness]:
         return next(after, None)
 
     gone: Transition | None = None
+    until = began + window + (subject.cell.seconds("node-ready") if subject.sound is not None else 0.0)
     # It stayed Ready, which is what the clause wants.
     with suppress(DeadlineExceeded):
-        gone = history.wait(
-            lost, deadline_seconds=max(0.0, began + window - time.monotonic()), what="a loss of Ready"
-        )
+        gone = history.wait(lost, deadline_seconds=max(0.0, until - time.monotonic()), what="a loss of Ready")
     value = Readiness(
         joined.name,
         outcome.product,
