@@ -55,7 +55,7 @@ def coverage(subject: Subject) -> Observation[Coverage]:
         name,
         proxy.ordinary_nodes,
         running=proxy.runs,
-        deadline_seconds=subject.cell.seconds("daemonset-settled"),
+        deadline_seconds=subject.cell.seconds("pod-running"),
     )
 
 
