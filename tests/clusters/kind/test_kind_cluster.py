@@ -62,7 +62,7 @@ def test_a_cluster_that_kind_cannot_make_is_an_error_with_what_kind_said(
     """And what was half made is gone."""
     order = KindOrder(NAME, "vnode-suite/no-such-image:v1", "127.0.0.1")
     with (
-        pytest.raises(ClusterError, match=r"kind 0\.20\.0 made no cluster.*no-such-image"),
+        pytest.raises(ClusterError, match=r"(?s)kind 0\.20\.0 made no cluster.*no-such-image"),
         open_kind_cluster(order, VERSION, prepared, folder=tmp_path / "kind", evidence=tmp_path),
     ):
         pytest.fail("there is a cluster of no image")
