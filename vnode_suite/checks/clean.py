@@ -16,6 +16,8 @@ class Gone:
     left: tuple[str, ...]
     #: Why it could not be told whether something is there: an error is not absence.
     unknown: str = ""
+    #: What to do, where whatever kept it there, or from being seen, says so.
+    remedy: str = ""
     #: What stays because that was asked for (``--vnode-keep``).
     kept: tuple[str, ...] = ()
     #: Whether the run may rightly have made none: all that it made is kept, or the VNode is somebody else's.
@@ -26,15 +28,16 @@ def _nothing_left(gone: Gone, reason: str, what: Text) -> Judgement:
     expected = Text(
         f"none of the {len(gone.made)} {what.en} is left", f"{len(gone.made)} 个{what.zh}均已清除"
     )
+    remedy = Text(gone.remedy, gone.remedy) if gone.remedy else None
     if gone.unknown:
-        return fails("absence-not-shown", expected, Text(gone.unknown, gone.unknown))
+        return fails("absence-not-shown", expected, Text(gone.unknown, gone.unknown), remedy)
     if not gone.made and gone.may_be_none and not gone.left:
         return holds(expected, _stays(gone.kept) if gone.kept else Text("none was made", "未创建任何对象"))
     if not gone.made:
         return fails("nothing-was-made", expected, Text("nothing to look for was made", "没有可供核对的对象"))
     if gone.left:
         names = ", ".join(gone.left)
-        return fails(reason, expected, Text(f"left: {names}", f"残留:{names}"))
+        return fails(reason, expected, Text(f"left: {names}", f"残留:{names}"), remedy)
     all_gone = Text("all are gone", "全部清除")
     if gone.kept:
         stays = _stays(gone.kept)

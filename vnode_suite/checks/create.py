@@ -18,6 +18,8 @@ class Call:
     #: Empty where it was answered with an id; else the service's code or the suite's own refusal.
     refusal: str = ""
     message: str = ""
+    #: What to do, where the refusal says so.
+    remedy: str = ""
 
 
 #: What the page's table of parameters asks for.
@@ -42,7 +44,8 @@ def call_answers_an_id(call: Call) -> Judgement:
         return fails(_MISSING[missing[0]], expected, Text(said, said))
     if not call.virtual_node_id:
         said = f"{call.refusal} {call.message}"
-        return fails("call-refused", expected, Text(f"refused: {said}", f"被拒绝:{said}"))
+        remedy = Text(call.remedy, call.remedy) if call.remedy else None
+        return fails("call-refused", expected, Text(f"refused: {said}", f"被拒绝:{said}"), remedy)
     return holds(expected, Text(f"answered {call.virtual_node_id}", f"返回 {call.virtual_node_id}"))
 
 

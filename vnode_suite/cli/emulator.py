@@ -58,6 +58,12 @@ _END_SECONDS = 15.0
     "--no-simulator", is_flag=True, help="The API alone: no VNode is started, none joins a cluster."
 )
 @click.option(
+    "--ready-after",
+    type=click.FloatRange(min=0, max=86400),
+    metavar="SECONDS",
+    help="With --no-simulator: show each VNode Ready after that time, for clients that wait for it.",
+)
+@click.option(
     "--network",
     type=click.Choice(["auto", "namespaces", "loopback"]),
     default="auto",
@@ -119,6 +125,8 @@ def _configuration(given: dict[str, Any]) -> dict[str, Any]:
 
     if bool(given["access_key_id"]) != bool(given["access_key_secret"]):
         raise UsageError("--access-key-id and --access-key-secret are given together, or neither is")
+    if given["ready_after"] is not None and not given["no_simulator"]:
+        raise UsageError("--ready-after needs --no-simulator: a simulated VNode says itself when it is Ready")
     check_region(given["region"])
     files = {"faults_file": given["faults"], "state_file": given["state_file"]}
     optional = {
@@ -132,6 +140,7 @@ def _configuration(given: dict[str, Any]) -> dict[str, Any]:
         "listen": given["listen"],
         "region": given["region"],
         "simulator": not given["no_simulator"],
+        "pretend_ready_after": given["ready_after"],
         "network": given["network"],
         "tls": given["tls"],
         "admin": given["admin"],

@@ -18,6 +18,7 @@ from vnode_suite.connection.identities import stop_approver
 from vnode_suite.connection.joining import tell_its_events, tell_the_join
 from vnode_suite.connection.several import early_looks, siblings
 from vnode_suite.connection.subject import Subject
+from vnode_suite.core.errors import SuiteError
 from vnode_suite.core.secrets import Secret
 from vnode_suite.model import Cell, Defect, Grade, Source, Text
 
@@ -47,6 +48,8 @@ class CellRun:
         # Beside a VNode that was made elsewhere the cluster's own approver is what is looked at.
         self.approver_is_off = given is not None
         self.approver_access: Secret | None = None
+        #: Why VNodes of this cell could not be deleted, or looked for.
+        self.undeleted: list[SuiteError] = []
         #: Ids of VNodes that a call made whose answer was lost.
         self.unanswered: list[str] = []
         self._subjects: dict[str, Subject] = {each.name: each for each in self.vnodes}

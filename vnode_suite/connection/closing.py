@@ -16,7 +16,6 @@ from vnode_suite.connection.leavings import leavings, remove_leavings
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.unanswered import delete_unanswered, look_for_unanswered
 from vnode_suite.core.errors import DeadlineExceeded, SuiteError
-from vnode_suite.eci.errors import EciError
 from vnode_suite.probes.pods import INSTANCE_ANNOTATION, phase
 
 if TYPE_CHECKING:
@@ -247,10 +246,9 @@ def _delete_vnode(subject: Subject) -> None:
         gone = subject.delete_vnode()
     except StepNotReached:
         return  # A recording that ends before: CLEAN-01 says that it could not be looked at.
-    except (EciError, SuiteError) as problem:
-        cell.run.ledger.write(
-            "harness-error", where=f"deleting the VNode of {subject.name}", message=str(problem)
-        )
+    except SuiteError as problem:
+        # CLEAN-01 says of it what is left, and why.
+        cell.undeleted.append(problem)
         return
     if gone:
         _deleted(subject)

@@ -34,7 +34,10 @@ def leftovers(subject: Subject) -> tuple[str, ...]:
             labels = meta.get("labels") or {}
             # A Pod carries the run's label alone, whichever cell it is of.
             label, wanted = ("cell", cell.cell.id) if kind != "Pod" else ("run", cell.run.id)
-            mine = labels.get(f"vnode-suite/{label}") == wanted
+            # Another run may accept the same cluster meanwhile.
+            mine = (
+                labels.get("vnode-suite/run") == cell.run.id and labels.get(f"vnode-suite/{label}") == wanted
+            )
             if f"{kind} {meta['name']}" in kept or (item.get("spec") or {}).get("nodeName") in staying:
                 continue
             new_node = (

@@ -14,6 +14,7 @@ from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from vnode_suite.core.errors import HarnessError, SuiteError
+from vnode_suite.eci.errors import EciUnreachable
 from vnode_suite.model import Text, Unreached
 
 T = TypeVar("T")
@@ -83,12 +84,15 @@ class Steps:
             product = work()
         except StepNotReached as earlier:
             unreached = earlier.unreached
+        except EciUnreachable as lost:
+            # Of a call that is made for the VNode's sake: no answer is an answer of the world, too.
+            unreached = _unreached(name, lost)
         except HarnessError as broken:
             # Says nothing about the VNode; everyone who needs this step fails with the same error.
             self._broken[name] = broken
             raise
         except SuiteError as refused:
-            unreached = Unreached(name, reason_of(refused), Text(str(refused), str(refused)))
+            unreached = _unreached(name, refused)
         except BaseException as bug:
             self._broken[name] = bug
             raise
@@ -99,6 +103,11 @@ class Steps:
         seconds = time.monotonic() - began
         self._announce(name, "unreached", reason=unreached.reason, detail=unreached.detail, seconds=seconds)
         return Outcome(name, None, unreached, seconds)
+
+
+def _unreached(step: str, error: SuiteError) -> Unreached:
+    remedy = Text(error.remedy, error.remedy) if error.remedy else None
+    return Unreached(step, reason_of(error), Text(str(error), str(error)), remedy)
 
 
 def reason_of(error: SuiteError) -> str:

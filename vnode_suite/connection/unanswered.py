@@ -25,7 +25,7 @@ def look_for_unanswered(cell: CellRun) -> None:
             ids = _bought(cell, entry)
         except SuiteError as problem:
             # The intent stays: a sweep looks again, when the service answers.
-            cell.run.ledger.write("harness-error", where=f"looking for {entry.name}", message=str(problem))
+            cell.undeleted.append(problem)
             continue
         if not ids:
             entry.undone()
@@ -65,14 +65,15 @@ def delete_unanswered(cell: CellRun) -> None:
             problem = delete_virtual_node(client, entry, run.id)
             gone = await_absence(client, virtual_node_id, deadline_seconds=cell.seconds("vnode-gone"))
         except SuiteError as refused:
-            problem, gone = str(refused), False
+            cell.undeleted.append(refused)
+            continue
         if gone:
             entry.undone()
             run.ledger.write(
                 "deleted", cell=cell.cell.id, kind="VirtualNode", name=entry.name, where="cloud", id=""
             )
         elif problem:
-            run.ledger.write("harness-error", where=f"deleting {virtual_node_id}", message=problem)
+            cell.undeleted.append(SuiteError(f"{virtual_node_id} was not deleted", found=problem))
 
 
 def _unanswered(cell: CellRun) -> list[Entry]:

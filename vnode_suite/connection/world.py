@@ -174,6 +174,7 @@ class World:
             provider=provider.value,
             provenance=self.cluster.provenance,
             timings={name: round(seconds, 3) for name, seconds in self.timings.items()},
+            inferred=list(self.cloud.inferred),
             network={
                 "kind": self.cloud.network,
                 "reason": self.cloud.network_reason,

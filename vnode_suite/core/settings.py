@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vnode_suite.model import Cell, Cloud, Language, Profile, Provider
 
@@ -57,6 +58,8 @@ class CloudSettings:
     cassette: Path | None = None
     #: How the run of the cassette was made: a live one leaves out what would cost money.
     recorded_from: Cloud | None = None
+    #: Faults that the emulator answers with, as it writes them; in force in each version's emulator.
+    faults: tuple[Mapping[str, Any], ...] = ()
     vswitches: tuple[str, ...] = ()
     security_group: str | None = None
     resource_group: str | None = None

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
-from vnode_suite.core.errors import CloudError
+from vnode_suite.core.errors import CloudError, UsageError
+from vnode_suite.core.modules import command, environment
 from vnode_suite.eci.exchange import ApiCall
 
 #: Time for an answer of the admin port, in seconds; a probe has its own time-out on top.
 _TIMEOUT = 20.0
+#: Time to start Python and read a file, in seconds, on a machine under full load.
+_CHECK_SECONDS = 60.0
+#: The emulator's exit status for a configuration that it does not take.
+_BAD_CONFIGURATION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +149,29 @@ class EmulatorAdmin:
             raise CloudError(f"the emulator's admin port does not answer {path}", found=str(error)) from None
 
 
+def read_faults(path: Path) -> tuple[Mapping[str, Any], ...]:
+    """The faults of a TOML file, in full, as the emulator understands them.
+
+    :raises UsageError: the emulator does not take them; says what it takes.
+    """
+    with tempfile.TemporaryDirectory(prefix="vnode-suite-faults-") as folder:
+        config = Path(folder, "config.json")
+        config.write_text(json.dumps({"faults_file": str(path.absolute())}), encoding="utf-8")
+        checked = subprocess.run(
+            command("vnode_suite.simulated", "--check", "--config", str(config)),
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=_CHECK_SECONDS,
+            check=False,
+        )
+    if checked.returncode == _BAD_CONFIGURATION:
+        raise UsageError(f"faults: {checked.stderr.strip().removeprefix('configuration: ')}")
+    if checked.returncode:
+        raise CloudError("the emulator did not start", found=checked.stderr.strip()[-300:])
+    return tuple(json.loads(checked.stdout)["faults"])
+
+
 @dataclass(frozen=True, slots=True)
 class EmulatorReady:
     """The ready line of an emulator, as far as the suite uses it."""
@@ -166,6 +197,8 @@ class EmulatorReady:
     vswitch_of_another_vpc: str
     #: What is special about a security group to its id.
     security_groups: Mapping[str, str]
+    #: Names of its answers and ways that no document confirms.
+    inferred: tuple[str, ...] = ()
     ca_pem: str = ""
     admin_endpoint: str = ""
     admin_token: str = field(default="", repr=False)
@@ -191,6 +224,7 @@ class EmulatorReady:
                 resource_group_ids=tuple(row["resource_group_ids"]),
                 vswitch_of_another_vpc=controls["vswitch_of_another_vpc"],
                 security_groups=controls["security_groups"],
+                inferred=tuple(row.get("inferred") or ()),
                 ca_pem=(row["tls"] or {}).get("ca_pem", ""),
                 admin_endpoint=admin.get("endpoint", ""),
                 admin_token=admin.get("token", ""),

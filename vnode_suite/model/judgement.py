@@ -100,6 +100,8 @@ class Unreached:
     step: str
     reason: str
     detail: Text
+    #: What to do, where whatever refused the step says so; the detail has it, too.
+    remedy: Text | None = None
 
 
 DefectScope = Literal["own-object", "cell-exclusive", "own-cluster"]

@@ -35,6 +35,7 @@ def tell_the_beginning(run: Run, casebook: Casebook, arguments: Sequence[object]
         profile=scope.profile.value,
         cloud=settings.cloud.cloud.value,
         eci_endpoint=settings.cloud.endpoint,
+        faults=[dict(fault) for fault in settings.cloud.faults],
         site=settings.cluster.site,
         controls=scope.controls,
         selection=sorted(judged) if deselected else list(scope.selection) or None,

@@ -144,6 +144,11 @@ OPTIONS: tuple[Option, ...] = (
         "(profile full)",
         metavar="DURATION",
     ),
+    Option(
+        "vnode-eci-faults",
+        "TOML file of faults that the emulator's API answers with, to see what a run makes of them",
+        metavar="FILE",
+    ),
     Option("vnode-waivers", "file of waivers (TOML)", metavar="FILE"),
     Option("vnode-strict-should", "a failed SHOULD rejects", switch=True),
     Option(

@@ -152,6 +152,9 @@ def _cloud(values: Mapping[str, Any], cluster: ClusterSettings) -> CloudSettings
             f"--vnode-cloud live and --vnode-cluster {cluster.provider.value} exclude each other",
             remedy="the cloud can only reach a cluster of yours: give --kubeconfig FILE",
         )
+    faults = values.get("eci-faults")
+    if faults and cloud is not Cloud.EMULATOR:
+        raise UsageError("--vnode-eci-faults is only for --vnode-cloud emulator")
     vswitches = tuple(values.get("vswitch", ()))
     if len(vswitches) > _MOST_VSWITCHES:
         raise UsageError(
@@ -170,6 +173,7 @@ def _cloud(values: Mapping[str, Any], cluster: ClusterSettings) -> CloudSettings
         region=region,
         **endpoint(values, cloud),
         **tape(values, cloud, region),
+        faults=_faults(faults) if faults else (),
         vswitches=vswitches,
         security_group=values.get("security-group"),
         resource_group=values.get("resource-group"),
@@ -180,6 +184,14 @@ def _cloud(values: Mapping[str, Any], cluster: ClusterSettings) -> CloudSettings
         cluster_dns=tuple(_address(text) for text in values.get("cluster-dns", ())),
         cluster_domain=values.get("cluster-domain"),
     )
+
+
+def _faults(path: str) -> tuple[Mapping[str, Any], ...]:
+    from vnode_suite.eci.emulator import read_faults
+
+    if not Path(path).is_file():
+        raise UsageError(f"--vnode-eci-faults {path} is no file")
+    return read_faults(Path(path))
 
 
 def _region(values: Mapping[str, Any]) -> str:

@@ -34,6 +34,17 @@ def _limits_of_the_cloud(told: Collected) -> list[Text]:
                 "未涉及库存、配额、计费以及服务自身的故障。",
             )
         )
+    inferred = list(dict.fromkeys(n for event in told.clusters.values() for n in event.get("inferred") or ()))
+    if inferred:
+        some = shortened([str(name) for name in inferred])
+        texts.append(
+            Text(
+                f"Nothing about what no document says of the service: {len(inferred)} of the emulator's answers and "
+                f"ways are inferred ({some.en}). evidence/cloud-*.json has each with its basis and source.",
+                f"不能说明文档未说明的服务行为：模拟服务有 {len(inferred)} 项应答与行为出自推断（{some.zh}）。"
+                "每项的依据与出处见 evidence/cloud-*.json。",
+            )
+        )
     scale = run.get("client_timeout_scale")
     if isinstance(scale, dict):
         real, short = scale.get("real_seconds"), scale.get("simulated_seconds")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from vnode_suite.core.ledger import Event
@@ -47,6 +47,7 @@ def scope(told: Collected, rows: Sequence[Row]) -> Text:
     judged = len({row.clause for row in rows if row.status in (Status.PASSED, Status.FAILED)})
     total = len({row.clause for row in rows})
     region = str(run.get("region") or "—")
+    faulty = _faults(run.get("faults"))
     chosen, controls, profile, revision = (
         _chosen(run.get("selection")),
         _controls(run),
@@ -56,15 +57,28 @@ def scope(told: Collected, rows: Sequence[Row]) -> Text:
     return Text(
         f"Kubernetes {_range(versions)} with the {listed(identities)} "
         f"{'identity' if len(identities) == 1 else 'identities'}"
-        f" ({listed(providers) or 'no'} control plane, {site.en}), {cloud.en} in region {region}; page "
-        f"revision {revision},"
+        f" ({listed(providers) or 'no'} control plane, {site.en}), {cloud.en} in region {region}{faulty.en};"
+        f" page revision {revision},"
         f" profile {profile}{chosen.en}: {judged} of {total} clauses judged, negative controls "
         f"{controls.en}.",
         f"Kubernetes {_range(versions)}，身份 {'、'.join(identities) or '—'}（控制面 "
         f"{'、'.join(providers) or '—'}，{site.zh}），"
-        f"{cloud.zh}，地域 {region}；文档版本 {revision}，档位 {profile}{chosen.zh}：共 {total} 条条款，"
+        f"{cloud.zh}，地域 {region}{faulty.zh}；文档版本 {revision}，档位 {profile}{chosen.zh}：共 {total} 条条款，"
         f"判定 {judged} 条，反例对照{controls.zh}。",
     )
+
+
+def _faults(rows: object) -> Text:
+    """Which faults the emulator was told to answer with: nobody is to take such a run for an ordinary one."""
+    if not isinstance(rows, list | tuple) or not rows:
+        return Text("", "")
+    named = shortened([_fault(row) for row in rows])
+    return Text(f" with injected faults ({named.en})", f"（注入故障：{named.zh}）")
+
+
+def _fault(row: Mapping[str, object]) -> str:
+    what = " ".join(str(row[key]) for key in ("action", "kind", "code") if row.get(key))
+    return f"{what} ×{row.get('times') or '∞'}"
 
 
 def _profile(run: dict[str, object]) -> str:

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m vnode_suite.simulated", description=__doc__)
     parser.add_argument("--config", type=Path, help="JSON file; every key is optional")
+    parser.add_argument(
+        "--check", action="store_true", help="start nothing: print the configuration's faults as JSON"
+    )
     parser.add_argument("--log-level", default="WARNING", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     options = parser.parse_args(arguments)
     logging.basicConfig(
@@ -42,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"configuration: {error}", file=sys.stderr)
         return 2
+    if options.check:
+        print(json.dumps({"faults": [asdict(fault) for fault in config.faults]}))
+        return 0
     try:
         asyncio.run(_serve(config))
     except Exception as error:

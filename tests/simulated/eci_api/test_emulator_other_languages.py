@@ -1,8 +1,8 @@
-"""The official SDKs of other languages, unchanged from their registries, live a VNode's life on the emulator.
+"""The official clients of other languages, unchanged, live a VNode's life on the emulator.
 
 JavaScript: the typed ECI client (ACS3-HMAC-SHA256). Go: the classic core SDK (RPC, HMAC-SHA1, parameters in
 the query or in a form). Run where the toolchain is; a package registry is asked once, later runs use the
-cache.
+cache. The ``aliyun`` command is in no registry: it is run where somebody has installed it.
 """
 
 from __future__ import annotations
@@ -89,3 +89,68 @@ def test_the_go_sdk(emulator: Any) -> None:
     """``github.com/aliyun/alibaba-cloud-sdk-go``, which Terraform's provider signs like."""
     folder = built("go", "go", ["build", "-o", "life", "."], "life")
     check(emulator, lived(emulator, folder, ["./life"]))
+
+
+def test_the_aliyun_command(start: Any) -> None:
+    """``aliyun eci``, with nothing but ``--endpoint``: create, pages, find by tag, update, delete, reads."""
+    program = shutil.which("aliyun")
+    if program is None:
+        pytest.skip("the aliyun command is not installed")
+    running = start()
+    ready = running.ready
+    host = ready["endpoint"].partition("://")[2]
+    environment = {k: v for k, v in os.environ.items() if k.lower() not in ("http_proxy", "https_proxy")}
+    for prefix in ("ALIBABA_CLOUD", "ALIBABACLOUD"):
+        environment[f"{prefix}_ACCESS_KEY_ID"] = ready["access_key_id"]
+        environment[f"{prefix}_ACCESS_KEY_SECRET"] = ready["access_key_secret"]
+        environment[f"{prefix}_REGION_ID"] = ready["region"]
+
+    def aliyun(product: str, action: str, **parameters: str) -> dict[str, Any]:
+        words = [f"--{name.replace('_', '.')}={value}" for name, value in parameters.items()]
+        done = subprocess.run(
+            [
+                program,
+                product,
+                action,
+                "--RegionId",
+                ready["region"],
+                *words,
+                "--endpoint",
+                host,
+                "--insecure",
+            ],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return dict(json.loads(done.stdout))
+
+    place = {"VSwitchId": ready["vswitch_ids"][0], "SecurityGroupId": ready["security_group_id"]}
+    config = base64.b64encode(KUBECONFIG.encode()).decode()
+    made = [
+        aliyun("eci", "CreateVirtualNode", KubeConfig=config, Tag_1_Key="n", Tag_1_Value=f"{n} +", **place)[
+            "VirtualNodeId"
+        ]
+        for n in range(3)
+    ]
+    first = aliyun("eci", "DescribeVirtualNodes", Limit="2")
+    second = aliyun("eci", "DescribeVirtualNodes", Limit="2", NextToken=first["NextToken"])
+    listed = [*first["VirtualNodes"], *second["VirtualNodes"]]
+    assert [node["VirtualNodeId"] for node in listed] == made
+    (tagged,) = aliyun("eci", "DescribeVirtualNodes", Tag_1_Key="n", Tag_1_Value="1 +")["VirtualNodes"]
+    assert (tagged["VirtualNodeId"], tagged["Status"]) == (made[1], "Ready")
+    aliyun("eci", "UpdateVirtualNode", VirtualNodeId=made[0], VirtualNodeName="renamed")
+    (renamed,) = aliyun("eci", "DescribeVirtualNodes", VirtualNodeName="renamed")["VirtualNodes"]
+    assert renamed["VirtualNodeId"] == made[0]
+    for name in made:
+        aliyun("eci", "DeleteVirtualNode", VirtualNodeId=name)
+    assert aliyun("eci", "DescribeVirtualNodes")["TotalCount"] == 0
+    assert running.fleet.stopped == made
+    switches = aliyun("vpc", "DescribeVSwitches", VSwitchId=ready["vswitch_ids"][0])["VSwitches"]["VSwitch"]
+    assert [switch["VpcId"] for switch in switches] == [ready["vpc_id"]]
+    group = ready["security_group_id"]
+    shown = aliyun("ecs", "DescribeSecurityGroups", SecurityGroupId=group)["SecurityGroups"]["SecurityGroup"]
+    assert [each["SecurityGroupType"] for each in shown] == ["enterprise"]

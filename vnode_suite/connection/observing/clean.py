@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from vnode_suite.checks.clean import Difference, Gone
 from vnode_suite.connection import closing, leftovers
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.connection.world import World
+from vnode_suite.core.errors import DeadlineExceeded
+from vnode_suite.core.polling import poll
 from vnode_suite.eci.errors import EciError
 from vnode_suite.eci.guard import RUN_TAG
 from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
 from vnode_suite.probes.snapshots import compare, dump
+from vnode_suite.probes.vnodes import ASK_AGAIN
 
 _NOTHING = Text("the run made none whose end could be seen", "本次运行没有产生可供核对的对象")
 
@@ -20,20 +25,49 @@ def vnodes(subject: Subject) -> Observation[Gone]:
     closed = _close(subject)
     if subject.has("delete-keeps-vnode"):
         closed = closing.close_twin(subject)
-    mine = closed.vnodes_of(subject)
-    if not mine:
+    mine, why = closed.vnodes_of(subject), subject.cell.undeleted
+    if not mine and not why:
         raise StepNotReached(_why_none(subject, "vnode"))
-    client, run = subject.world.cloud.client, subject.cell.run
     try:
-        listed = {found.id for found in client.describe_virtual_nodes(tags={RUN_TAG: run.id})}
+        listed = _listed(subject, mine)
     except EciError as problem:
-        return Observation(Gone(mine, (), str(problem)), Source.CLOUD)
+        return Observation(Gone(mine, (), str(problem), problem.remedy or ""), Source.CLOUD)
     left = tuple(name for name in mine if name in listed)
     if subject.has("delete-keeps-vnode"):
         closing.purge(subject)
-    evidence = Evidence("still listed with the run's tag", "\n".join(sorted(listed)) or "none")
-    gone = Gone(mine, left, kept=_kept(subject, "VirtualNode"), may_be_none=bool(closed.kept))
-    return Observation(gone, Source.CLOUD, evidence=(evidence,))
+    seen = [Evidence("still listed with the run's tag", "\n".join(sorted(listed)) or "none")]
+    if why:
+        seen.append(Evidence("why it was not deleted", "\n".join(map(str, why))))
+    gone = Gone(
+        mine,
+        left,
+        str(why[0]) if why and not mine else "",
+        next((problem.remedy for problem in why if problem.remedy), ""),
+        kept=_kept(subject, "VirtualNode"),
+        may_be_none=bool(closed.kept),
+    )
+    return Observation(gone, Source.CLOUD, evidence=tuple(seen))
+
+
+def _listed(subject: Subject, mine: tuple[str, ...]) -> frozenset[str]:
+    """VNodes with the run's tag, once those of *mine* are not among them any more: a list may lag behind."""
+    client, run = subject.world.cloud.client, subject.cell.run
+    seen: list[frozenset[str]] = []
+
+    def gone() -> bool | None:
+        seen.append(frozenset(found.id for found in client.describe_virtual_nodes(tags={RUN_TAG: run.id})))
+        return True if seen[-1].isdisjoint(mine) else None
+
+    patience = subject.seconds("vnode-gone", absent="vnode-still-listed")
+    with suppress(DeadlineExceeded):
+        poll(
+            gone,
+            what="the VNodes to be gone from the list",
+            # What is known not to be deleted is not waited for.
+            deadline_seconds=0.0 if subject.cell.undeleted else patience,
+            interval_seconds=ASK_AGAIN,
+        )
+    return seen[-1]
 
 
 def _kept(subject: Subject, kind: str = "") -> tuple[str, ...]:

@@ -41,12 +41,19 @@ def call(subject: Subject) -> Observation[Call]:
         if outcome.unreached.step != "vnode":
             # The call was not made, or a replay has no answer to it: nobody refused it.
             raise StepNotReached(outcome.unreached)
-        said = Call(tuple(_wire(subject)), "", outcome.unreached.reason, outcome.unreached.detail.en)
-        return Observation(said, Source.CLOUD)
+        return Observation(_refused(subject, outcome.unreached), Source.CLOUD)
     created = outcome.product
     sent = ("RegionId", *created.request.to_wire())
     evidence = Evidence("CreateVirtualNode", f"sent {', '.join(sent)}\nanswered {created.id}")
     return Observation(Call(sent, created.id), Source.CLOUD, evidence=(evidence,))
+
+
+def _refused(subject: Subject, unreached: Unreached) -> Call:
+    detail, remedy = unreached.detail.en, unreached.remedy.en if unreached.remedy else ""
+    if remedy:
+        # It stands beside, in its own place.
+        detail = detail.removesuffix(f"; what to do: {remedy}")
+    return Call(tuple(_wire(subject)), "", unreached.reason, detail, remedy)
 
 
 def _wire(subject: Subject) -> dict[str, Any]:
@@ -94,8 +101,15 @@ def repetition(subject: Subject) -> Observation[Repetition]:
 
 def described(subject: Subject) -> tuple[VirtualNode, Evidence]:
     """The VNode as DescribeVirtualNodes shows it, without its events."""
-    created = subject.vnode()
-    found = find(subject.world.cloud.client, created.id)
+    created, client = subject.vnode(), subject.world.cloud.client
+    found = None
+    with suppress(DeadlineExceeded):
+        found = poll(
+            lambda: find(client, created.id),
+            what=f"{created.id} to be listed",
+            deadline_seconds=subject.cell.seconds("describe-consistent"),
+            interval_seconds=ASK_AGAIN,
+        )
     if found is None:
         detail = Text(f"{created.id} is not listed", f"未列出 {created.id}")
         raise StepNotReached(Unreached("vnode", "not-listed", detail))

@@ -48,6 +48,12 @@ def behaviours() -> tuple[Behaviour, ...]:
     return tuple(Behaviour(**row) for row in _table()["behaviour"])
 
 
+def inferred() -> list[str]:
+    """Names of the codes and behaviours that no document confirms."""
+    found = [code.name for code in codes().values() if code.basis == "inferred"]
+    return sorted([*found, *(row.name for row in behaviours() if row.basis == "inferred")])
+
+
 class ApiError(Exception):
     """An answer other than 200.
 

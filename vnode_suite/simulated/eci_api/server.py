@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from vnode_suite.simulated.eci_api import defects, network, persistence, tls
+from vnode_suite.simulated.eci_api import defects, errors, network, persistence, tls
 from vnode_suite.simulated.eci_api.admin import Admin
 from vnode_suite.simulated.eci_api.config import Config
 from vnode_suite.simulated.eci_api.faults import Faults
@@ -198,6 +198,8 @@ def _ready(
             "vswitch_of_another_vpc": next(s["id"] for s in switches if s["vpc_id"] != main),
             "security_groups": {group.name: group.id for group in catalogue.groups.values()},
         },
+        # What of its answers and ways no document confirms: the admin port tells of each why.
+        "inferred": errors.inferred(),
         "tls": {"ca_pem": ca_pem} if ca_pem else None,
         "admin": dict(admin) if admin else None,
     }
