@@ -104,7 +104,7 @@ def test_diagnose_asks_an_emulator_as_it_asks_the_service(vnode_suite: Command) 
         found = vnode_suite.process("diagnose", "--live", made, *where, env=env)
         lost = vnode_suite.process("diagnose", "--live", "vnd-none", *where, env=env)
     assert found.returncode == 0, found.stderr
-    assert set(json.loads(found.stdout)) == {"causes", "unknown"}
+    assert set(json.loads(found.stdout)) >= {"causes", "unknown"}
     assert made in found.stderr
     assert (lost.returncode, "vnd-none" in lost.stderr, lost.stderr.count("\n")) == (1, True, 1)
 
