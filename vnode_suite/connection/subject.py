@@ -73,7 +73,8 @@ class Subject:
         self.number = number
         self.steps = Steps(partial(cell.announce, name))
         self.journal_entry: Entry | None = None
-        self._gone: bool | None = None
+        #: Whether its VNode was seen to go, once it was told to.
+        self.gone: bool | None = None
         self._clients: list[KubeClient] = []
         self._guard = threading.RLock()
         self._looks: dict[Callable[..., Any], Future[Any]] = {}
@@ -349,9 +350,9 @@ class Subject:
         Told once: what was said then is said again. The call is made whatever a list says: one that lags behind does
         not show a young VNode, which costs money.
         """
-        if self._gone is None:
-            self._gone = self._delete_vnode()
-        return self._gone
+        if self.gone is None:
+            self.gone = self._delete_vnode()
+        return self.gone
 
     def _delete_vnode(self) -> bool:
         outcome = self.steps.known("vnode")

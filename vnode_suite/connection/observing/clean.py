@@ -63,8 +63,8 @@ def _listed(subject: Subject, mine: tuple[str, ...]) -> frozenset[str]:
         poll(
             gone,
             what="the VNodes to be gone from the list",
-            # What is known not to be deleted is not waited for.
-            deadline_seconds=0.0 if subject.cell.undeleted else patience,
+            # What is known not to be deleted is not waited for, nor what was waited for already.
+            deadline_seconds=0.0 if subject.cell.undeleted or subject.gone is False else patience,
             interval_seconds=ASK_AGAIN,
         )
     return seen[-1]
