@@ -283,8 +283,8 @@ def test_a_sweep_after_a_kill_leaves_nothing_on_either_side(
     reports = service.folder / "killed"
     with service.begun(*_options(service, theirs), "--vnode-identity=bootstrap", reports="killed") as process:
         poll(
-            lambda: (len(service.vnodes()) > 1 and bool(_nodes(theirs))) or None,
-            what="a VNode of the run to have joined",
+            lambda: any(node["PodsRunning"] for node in service.vnodes()) or None,
+            what="a Pod to run on a VNode of the run",
             deadline_seconds=120,
             interval_seconds=0.5,
         )

@@ -22,6 +22,8 @@ from vnode_suite.core.errors import SuiteError
 _ORDER = (
     # What a supervisor is ending would otherwise be there when it is looked for, or be made while it is removed.
     "await-process",
+    # While instances of Pods are on a VNode it is not deleted, and only the VNode can end them.
+    "delete-pod",
     "delete-virtual-node",
     # A simulated VNode that still runs would register its Node again.
     "stop-process",
@@ -227,4 +229,6 @@ def _unwritten(kind: str, name: str, where: Where, undo: dict[str, object]) -> E
 
 def _rank(entry: Entry) -> int:
     action = entry.undo.get("action")
+    if action == "delete-object" and entry.kind == "Pod":
+        action = "delete-pod"
     return _ORDER.index(action) if action in _ORDER else 0

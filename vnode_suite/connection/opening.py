@@ -192,7 +192,10 @@ def open_given(world: World, stack: ExitStack) -> Opened:
     stack.callback(undo_what_is_left, world, kube)
     if run.settings.cloud.cloud is Cloud.LIVE:
         # Its VNodes dial what the kubeconfig names, over a network that is not ours to look into.
-        return Opened(cluster, stack.enter_context(open_live(run)), way.Way(admin.server), kube_proxy, before)
+        cloud = stack.enter_context(open_live(run))
+        # Undone before the VNodes are: those are not deleted while Pods' instances are on them.
+        stack.callback(undo_what_is_left, world, kube, kinds=("Pod",))
+        return Opened(cluster, cloud, way.Way(admin.server), kube_proxy, before)
     planned = way.plan(admin)
     cloud = open_simulated(
         run, world.version_name, stack, connected=planned.connected, dns_records=planned.dns_records
@@ -304,14 +307,22 @@ def find_kube_proxy(kube: KubeClient) -> KubeProxy | None:
     return KubeProxy(namespace, name, kept, runs=runs)
 
 
-def undo_what_is_left(world: World, kube: KubeClient) -> None:
+def undo_what_is_left(world: World, kube: KubeClient, kinds: Sequence[str] = ()) -> None:
     """The net under a given cluster: whatever of the run's own the journal still names is undone; never raises.
 
     After an orderly closing nothing is left; after an interruption this is the closing.
+
+    :param kinds: only objects of these; empty for all.
     """
     registry = standard_registry(ClusterAccess({}, {world.ref: kube}))
     nets = Nets(world.run.journal, registry)
-    nets.close(lambda entry: entry.undo.get("cluster") == world.ref and not world.keeps(entry))
+    nets.close(
+        lambda entry: (
+            entry.undo.get("cluster") == world.ref
+            and not world.keeps(entry)
+            and (not kinds or entry.kind in kinds)
+        )
+    )
 
 
 def _relayed(planned: way.Plan, cloud: CloudSide, stack: ExitStack) -> Relay | None:
