@@ -228,9 +228,6 @@ def open_emulated(
         _inside=next(iter(vswitches)),
         _process=process,
     )
-    recorder = recorded_emulator(run, sdk, ready)
-    client = EciClient(ready.region, recorder or sdk)
-    vswitches = {v["id"]: v["cidr"] for v in ready.vswitches if v["vpc_id"] == ready.vpc_id}
     try:
         yield side
     finally:
