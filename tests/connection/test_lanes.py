@@ -94,18 +94,22 @@ def test_a_defect_is_put_in_force_once_for_all_clauses_that_must_notice_it(told:
     assert told.events == [f"+{of}", f"{of} PERM-05", f"{of} SCHED-04", f"-{of}"]
 
 
-def test_nothing_is_put_in_force_while_any_cell_has_looks_under_way(told: Told) -> None:
-    """kube-proxy and the server's own roles are everybody's."""
-    first = Cell("1.22-bootstrap", ("PERM-05", "pods-patch-missing"))
+def test_nothing_is_put_in_force_while_a_cell_that_it_disturbs_has_looks_under_way(told: Told) -> None:
+    """kube-proxy and the server's own roles are everybody's; the rights of an identity are its own cell's."""
+    first = Cell("1.22-bootstrap", ("PERM-01", "system-node-role-emptied"), ("PERM-05", "pods-patch-missing"))
     second = Cell("1.22-serviceaccount")
     made = lanes.Lanes([first, second])  # type: ignore[list-item]
     made.start()
-    first.settled.set()
     with pytest.raises(TimeoutError):
         made._turns["1.22-bootstrap", "pods-patch-missing"].over.result(0.2)
     assert told.events == []
-    second.settled.set()
+    first.settled.set()
     _over(made, first, "pods-patch-missing")
+    with pytest.raises(TimeoutError):
+        made._turns["1.22-bootstrap", "system-node-role-emptied"].over.result(0.2)
+    assert not any("emptied" in event for event in told.events)
+    second.settled.set()
+    _over(made, first, "system-node-role-emptied")
     made.stop()
 
 

@@ -29,6 +29,12 @@ FIRST = frozenset({"NODE-02"})
 JUDGED_LAST = frozenset({"CREATE-07", "NODE-02", "EVENT-01", "EVENT-02", "EVENT-03", "EVENT-04"})
 
 
+#: Looked at before the rest: what a control waits for does not come, or not soon, and the others' work hides that.
+_WAITED_FOR = frozenset(
+    {"PRE-02", "KCFG-04", "KCFG-15", "NODE-01", "NODE-04", "SCHED-01", "SCHED-02", "SCHED-04"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Early:
     """Work to be started when a cell begins.
@@ -53,7 +59,7 @@ def early_work(cell: CellRun) -> Iterator[Early]:
     awaited = _Awaited()
     looks: list[Early] = []
     cases = [case for case in wanted if not case[0].startswith("CLEAN-")]
-    for clause, name in sorted(cases, key=lambda case: (case[0] not in JUDGED_LAST, case[1] is not None)):
+    for clause, name in sorted(cases, key=_rank):
         subject = cell.sound
         if name is not None:
             wrong = defects.defect(name)
@@ -67,6 +73,11 @@ def early_work(cell: CellRun) -> Iterator[Early]:
         yield from _before_the_call(cell)
     yield from looks
     yield from _to_be_closed(cell, wanted)
+
+
+def _rank(case: tuple[str, str | None]) -> tuple[bool, bool, bool]:
+    clause, defect = case
+    return clause not in JUDGED_LAST, clause not in _WAITED_FOR, defect is not None
 
 
 def _before_the_call(cell: CellRun) -> Iterator[Early]:

@@ -1,8 +1,9 @@
 """When each defect that a whole cell has for a moment is in force: turns, in lanes that do not touch each other.
 
-Such a defect is put in force when nothing that was started early is under way any more in any cell of the
-version. What changes different things is then done side by side: the rights of one identity, its approver,
-kube-proxy's DaemonSet. A scenario that is judged on such a twin waits for its turn to be over.
+Such a defect is put in force when nothing that was started early is under way any more in the cell, or in any cell
+of the version where the defect is of something that they share. What changes different things is then done side by
+side: the rights of one identity, its approver, kube-proxy's DaemonSet. A scenario that is judged on such a twin waits
+for its turn to be over.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ class Turn:
     defect: Defect
     clauses: tuple[str, ...]
     over: Future[Subject] = field(default_factory=Future)
+
+    @property
+    def is_everybodys(self) -> bool:
+        """Whether other cells would notice: kube-proxy's DaemonSet and the server's own roles are shared."""
+        return self.defect.where == "cluster" or self.defect.name in _OF_EVERY_IDENTITY
 
     @property
     def lane(self) -> str:
@@ -79,7 +85,8 @@ class Lanes:
         if lanes:
             self._pool = ThreadPoolExecutor(len(lanes), thread_name_prefix="lane")
             for turns in lanes.values():
-                self._pool.submit(self._drive, turns)
+                # What has to wait for the other cells comes last.
+                self._pool.submit(self._drive, sorted(turns, key=lambda turn: turn.is_everybodys))
 
     def over(self, cell: CellRun, defect: Defect) -> Subject:
         """The subject that had *defect*, once its turn is over.
@@ -95,9 +102,9 @@ class Lanes:
             self._pool.shutdown(wait=wait, cancel_futures=True)
 
     def _drive(self, turns: Sequence[Turn]) -> None:
-        for cell in self._cells:
-            cell.settle()
         for turn in turns:
+            for cell in self._cells if turn.is_everybodys else (turn.cell,):
+                cell.settle()
             if self._given_up.is_set():
                 turn.over.cancel()
                 continue
@@ -109,8 +116,9 @@ class Lanes:
     def _locks(self, turn: Turn) -> Iterator[threading.Lock]:
         """In the order of the cells: two turns that want both never wait for each other."""
         if turn.defect.where == "access":
-            everybody = turn.defect.name in _OF_EVERY_IDENTITY
-            yield from (lock for cell, lock in self._rights.items() if everybody or cell == turn.cell.cell.id)
+            for cell, lock in self._rights.items():
+                if turn.is_everybodys or cell == turn.cell.cell.id:
+                    yield lock
 
 
 def turns_of(cell: CellRun) -> Iterator[Turn]:

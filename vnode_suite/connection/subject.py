@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 #: How much longer than the real thing took, and how many seconds at least, a control waits for what must not come.
 ABSENCE_FACTOR = 4.0
-ABSENCE_FLOOR = 1.5
+ABSENCE_FLOOR = 1.0
 #: Seconds.
 ABSENCE_MARGIN = 3.0
 
