@@ -248,7 +248,7 @@ def in_the_cluster(kubeconfig: Path) -> Iterator[Callable[[], set[str]]]:
         }
 
 
-slow = [pytest.mark.cluster, pytest.mark.slow]
+slow = [pytest.mark.cluster, pytest.mark.long]
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=slow) for name in SURVIVED])

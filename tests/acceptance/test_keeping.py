@@ -12,7 +12,7 @@ from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.core.polling import poll
 from vnode_suite.probes.nodes import ready_of
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 def test_what_is_kept_stays_until_it_is_swept(

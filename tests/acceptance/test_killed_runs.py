@@ -30,7 +30,7 @@ RUN_SECONDS = 600.0
 #: What holds a network ends by itself when its emulator is gone; on a machine under full load that takes moments.
 SETTLE_SECONDS = 10.0
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.netns]
+pytestmark = [pytest.mark.long, pytest.mark.cluster, pytest.mark.netns]
 
 
 @dataclass

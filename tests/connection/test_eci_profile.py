@@ -19,7 +19,7 @@ from vnode_suite.clusters.existing import learn
 from vnode_suite.clusters.kube import KubeClient, KubeError
 from vnode_suite.core.errors import DeadlineExceeded
 
-pytestmark = [pytest.mark.cluster, pytest.mark.netns, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.netns, pytest.mark.long]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SELECTORS = "/apis/eci.aliyun.com/v1/namespaces/default/selectors"

@@ -33,7 +33,7 @@ from vnode_suite.eci.models import CreateRequest
 from vnode_suite.probes.daemonsets import affinity_patch, excluding, path_of
 from vnode_suite.probes.nodes import ready_of
 
-pytestmark = [pytest.mark.cluster, pytest.mark.netns, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.netns, pytest.mark.long]
 
 _REGION = "cn-shanghai"
 #: All but SCHED-06, whose Pod runs a program: a simulated instance runs none.

@@ -17,7 +17,7 @@ from vnode_suite.eci.credentials import StaticCredentials
 from vnode_suite.eci.endpoints import single
 from vnode_suite.eci.models import CreateRequest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.netns, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.netns, pytest.mark.long]
 
 #: The service's own heartbeat of 10 s, and the control plane's own grace of 40 s, are not scaled here.
 _PATIENCE = "--vnode-deadline=stays-ready=12"

@@ -25,7 +25,7 @@ from vnode_suite.data.versions import load_versions
 from vnode_suite.model import Observation, Provider
 from vnode_suite.probes.ports import port_answer
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.netns]
+pytestmark = [pytest.mark.long, pytest.mark.cluster, pytest.mark.netns]
 
 API_PORT = 6443
 #: The API server's own dial gives up after 30 s; this is how long a test waits for its word.

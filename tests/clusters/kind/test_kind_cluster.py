@@ -18,7 +18,7 @@ from vnode_suite.probes.daemonsets import coverage
 VERSION = load_versions().resolve("1.22")
 NAME = "vnode-suite-test"
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 
 @pytest.fixture
