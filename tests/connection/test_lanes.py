@@ -94,6 +94,17 @@ def test_a_defect_is_put_in_force_once_for_all_clauses_that_must_notice_it(told:
     assert told.events == [f"+{of}", f"{of} PERM-05", f"{of} SCHED-04", f"-{of}"]
 
 
+def test_what_is_looked_at_on_another_control_plane_takes_no_turn(told: Told) -> None:
+    """The right to renew is taken away there: here it is only for the clause that asks about it."""
+    missing = "selfnodeclient-missing"
+    cell = Cell("1.22-bootstrap", ("PERM-04", missing), ("CREATE-07", missing))
+    made = _run(cell)
+    _over(made, cell, missing)
+    made.stop()
+    of = f"1.22-bootstrap {missing}"
+    assert told.events == [f"+{of}", f"{of} PERM-04", f"-{of}"]
+
+
 def test_nothing_is_put_in_force_while_a_cell_that_it_disturbs_has_looks_under_way(told: Told) -> None:
     """kube-proxy and the server's own roles are everybody's; the rights of an identity are its own cell's."""
     first = Cell("1.22-bootstrap", ("PERM-01", "system-node-role-emptied"), ("PERM-05", "pods-patch-missing"))

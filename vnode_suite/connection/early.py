@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vnode_suite.connection.closing import retire, tell_to_go
 from vnode_suite.connection.identities import approver
+from vnode_suite.connection.lanes import takes_a_turn
 from vnode_suite.model import Identity
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def early_work(cell: CellRun) -> Iterator[Early]:
         subject = cell.sound
         if name is not None:
             wrong = defects.defect(name)
-            if wrong.scope != "own-object":
+            if wrong.scope == "own-cluster" or takes_a_turn(clause, wrong):
                 continue
             subject = cell.twin(wrong)
         awaited.add(subject)

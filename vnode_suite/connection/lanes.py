@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 #: A ClusterRole of the server's own is everybody's: its turn is every cell's.
 _OF_EVERY_IDENTITY = frozenset({"system-node-role-emptied"})
+#: Clauses whose twins are looked at on a control plane beside the one that is judged: of the cell nothing changes.
+_LOOKED_AT_ELSEWHERE = frozenset({"CREATE-07"})
+
+
+def takes_a_turn(clause: str, defect: Defect) -> bool:
+    """Whether *clause* is shown to fail with *defect* in force in the whole cell, and not on a twin beside it."""
+    return defect.scope == "cell-exclusive" and clause not in _LOOKED_AT_ELSEWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,7 @@ def turns_of(cell: CellRun) -> Iterator[Turn]:
     """One turn for each defect that is wanted in *cell*, in the order in which they are judged."""
     clauses: dict[str, list[str]] = {}
     for clause, name in cell.run.wanted.get(cell.cell.id, ()):
-        if name is not None and cell.run.defects.defect(name).scope == "cell-exclusive":
+        if name is not None and takes_a_turn(clause, cell.run.defects.defect(name)):
             clauses.setdefault(name, []).append(clause)
     for name, each in clauses.items():
         yield Turn(cell, cell.run.defects.defect(name), tuple(each))

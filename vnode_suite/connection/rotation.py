@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import secrets
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ class Plane:
 
     :ivar kubeconfig: the bootstrap kubeconfig that a VNode is given.
     :ivar holding: the identity's rights, to take one away.
+    :ivar right: held by whoever needs the right to renew, or takes it away: it is that of every VNode there.
     """
 
     kube: KubeClient
@@ -70,6 +72,7 @@ class Plane:
     signer: Text
     kubeconfig: Secret
     holding: Holding
+    right: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True, slots=True)

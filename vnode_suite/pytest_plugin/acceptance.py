@@ -13,6 +13,7 @@ import pytest
 
 from vnode_suite.connection.early import JUDGED_LAST
 from vnode_suite.connection.keeping import kept_reason
+from vnode_suite.connection.lanes import takes_a_turn
 from vnode_suite.connection.learning import with_learnt
 from vnode_suite.connection.run import Run, Wanted
 from vnode_suite.core.errors import SuiteError
@@ -176,7 +177,7 @@ class Acceptance:
         cell = self.run.cell(case.cell)
         if case.defect is None:
             return cell.sound
-        if case.defect.scope == "cell-exclusive":
+        if takes_a_turn(case.clause, case.defect):
             return cell.exclusive(case.defect)
         return cell.twin(case.defect)
 

@@ -16,6 +16,8 @@ from vnode_suite.probes.nodes import NodeHistory
 
 #: The right that a renewal needs; the defect takes it away when the VNode has joined.
 _RIGHT = "selfnodeclient-missing"
+#: The VNode itself never asks.
+_STOPS = "renewal-stops"
 #: The share of a certificate's life by which a client has renewed it (client-go's certificate manager: 70 to 90 %).
 _RENEWED_BY = 0.9
 
@@ -25,7 +27,10 @@ def renewals(subject: Subject) -> Observation[Rotation]:
     if subject.world.cluster.provider is not Provider.LOCAL:
         return _soaked(subject)
     world, plane = subject.world, rotation.plane_of(subject)
-    with rotation.joined(plane, subject, subject.defects & {"renewal-stops"}) as vnode:
+    stops = subject.defects & {_STOPS}
+    # One that never asks does not miss the right; any other would, even for the moment in which it joins.
+    alone = nullcontext() if stops else plane.right
+    with alone, rotation.joined(plane, subject, stops) as vnode:
         taken = plane.holding.with_defect(_RIGHT) if subject.has(_RIGHT) else nullcontext()
         with taken:
             requests = rotation.follow(
@@ -89,13 +94,15 @@ def _observation(
     began = next((t.at for t in changes if t.ready == "True"), float("inf"))
     lost = [t for t in changes if t.at > began and t.ready != "True"]
     refused = len(requests) > len(granted)
+    # What its first certificate took is over: it has joined.
+    failed = [each for each in said if "failed" in each and "bootstrap" not in each]
     value = Rotation(
         renewals=max(0, len(granted) - 1),
         wanted=wanted,
         not_ready=bool(lost),
         signer=signer,
         problem="renewal-not-approved" if refused else "not-renewed",
-        detail=next((each for each in said if "failed" in each), "") if len(granted) <= wanted else "",
+        detail=failed[0] if failed and len(granted) <= wanted else "",
     )
     lines = [
         f"{r.asked_at} {r.name} asked by {r.asked_by}: "
