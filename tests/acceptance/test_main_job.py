@@ -147,6 +147,7 @@ def test_a_waiver_stands_beside_the_status_and_ends(
     assert "Waived: NODE-03" in job.output
 
 
+@pytest.mark.long
 def test_renewals_are_watched_on_a_control_plane_of_their_own(launch) -> None:
     """Two renewals in time; the right taken away and a VNode that never asks are named; standard says it looks not."""
     job = launch(
@@ -165,6 +166,7 @@ def test_renewals_are_watched_on_a_control_plane_of_their_own(launch) -> None:
     assert job.traces() == []
 
 
+@pytest.mark.long
 def test_a_defect_fails_what_it_declares_and_nothing_else() -> None:
     """The five ways of breaking a join that the sweep is first asked for, each against a sound run."""
     five = ("approver-off", "kubeconfig-wrong-ca", "pods-patch-missing", "port-10255-closed")
