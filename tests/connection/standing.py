@@ -36,7 +36,7 @@ class Service:
             "ALIBABA_CLOUD_ACCESS_KEY_ID": self.ready.access_key_id,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": self.ready.access_key_secret,
             "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
-            "XDG_STATE_HOME": str(self.folder / "state"),
+            "VNODE_SUITE_STATE": str(self.folder / "state"),
         }
 
     @property
@@ -115,7 +115,7 @@ def standing(folder: Path, *, tls: bool = False) -> Iterator[Service]:
         *(f"--account-id={ACCOUNT}", "--access-key-id=LTAIofthetest0000", f"--access-key-secret={SECRET}"),
         *(["--tls"] if tls else []),
     ]
-    environment = os.environ | {"XDG_STATE_HOME": str(folder / "state")}
+    environment = os.environ | {"VNODE_SUITE_STATE": str(folder / "state")}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -156,7 +156,7 @@ def suite(
         *options,
     ]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "ALIBABA_"))}
-    environment |= {"XDG_STATE_HOME": str(theirs.folder / "state"), **variables}
+    environment |= {"VNODE_SUITE_STATE": str(theirs.folder / "state"), **variables}
     return subprocess.run(
         command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
     )

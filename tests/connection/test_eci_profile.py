@@ -124,7 +124,7 @@ def _run(theirs: Stranger, *options: str) -> subprocess.CompletedProcess[str]:
         *options,
     ]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "ALIBABA_"))}
-    environment |= {"XDG_STATE_HOME": str(theirs.folder / "state"), "PYTHONPATH": str(_ROOT)}
+    environment |= {"VNODE_SUITE_STATE": str(theirs.folder / "state"), "PYTHONPATH": str(_ROOT)}
     return subprocess.run(
         command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
     )

@@ -255,7 +255,7 @@ def test_a_refused_permission_is_named_and_nothing_is_bought(
 
 
 def test_a_vnode_whose_answer_was_lost_is_found_and_deleted(service: Service, theirs: Stranger) -> None:
-    """Each try of the call takes effect and breaks off: the run cannot go on, and leaves neither VNode nor Node."""
+    """Each try of the call takes effect and breaks off: CREATE-01 fails, and neither VNode nor Node is left."""
     assert service.ready.admin is not None
     before = {node["VirtualNodeId"] for node in service.vnodes()}
     service.ready.admin.add_fault("CreateVirtualNode", "reset-after", times=0)
@@ -268,7 +268,10 @@ def test_a_vnode_whose_answer_was_lost_is_found_and_deleted(service: Service, th
         )
     finally:
         service.ready.admin.clear_faults()
-    assert done.returncode == 12, done.stdout + done.stderr
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert {row["clause"] for row in service.report("lost")["results"] if row["status"] == "failed"} == {
+        "CREATE-01"
+    }
     assert {node["VirtualNodeId"] for node in service.vnodes()} == before
     cleanup = service.report("lost")["cleanup"]
     assert [one["kind"] for one in cleanup["deleted"] if one["kind"] == "VirtualNode"] == ["VirtualNode"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         "vnode-suite diagnose 'Get \"https://10.0.0.1:6443/version\": dial tcp 10.0.0.1:6443: i/o timeout'",
         "aliyun eci DescribeVirtualNodes --RegionId cn-shanghai | vnode-suite diagnose --json",
         "vnode-suite diagnose --live vnd-bp1abcdefghijklmnop --region cn-shanghai",
-        "vnode-suite diagnose --live vnd-bp1abcdefghijklmnop --cluster ~/.kube/config --kubeconfig vnode-config",
+        "vnode-suite diagnose --live vnd-bp1abcdefghijklmnop --cluster admin.conf --kubeconfig vnode-config",
         "vnode-suite diagnose --kubeconfig vnode-config - < events.txt",
     )
 )

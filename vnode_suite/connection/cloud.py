@@ -233,10 +233,12 @@ def open_emulated(
     finally:
         client.close()
         _keep_the_books(run, version, side)
-        stopped = run.supervisor.stop(name, _STOP_SECONDS)
-        if (stopped.returncode == 0 and not stopped.killed) or _network_removed(network_id):
-            run.supervisor.cancel_at_end(removal)
-            network.undone()
+        # The VNodes of an emulator that is kept are in its network.
+        if not run.supervisor.keeps(name):
+            stopped = run.supervisor.stop(name, _STOP_SECONDS)
+            if (stopped.returncode == 0 and not stopped.killed) or _network_removed(network_id):
+                run.supervisor.cancel_at_end(removal)
+                network.undone()
 
 
 def _network_removed(network_id: str) -> bool:

@@ -25,8 +25,8 @@ def vnodes(subject: Subject) -> Observation[Gone]:
     closed = _close(subject)
     if subject.has("delete-keeps-vnode"):
         closed = closing.close_twin(subject)
-    mine, why = closed.vnodes_of(subject), subject.cell.undeleted
-    if not mine and not why:
+    mine, why, kept = closed.vnodes_of(subject), subject.cell.undeleted, _kept(subject, "VirtualNode")
+    if not mine and not why and not kept:
         raise StepNotReached(_why_none(subject, "vnode"))
     try:
         listed = _listed(subject, mine)
@@ -43,8 +43,8 @@ def vnodes(subject: Subject) -> Observation[Gone]:
         left,
         str(why[0]) if why and not mine else "",
         next((problem.remedy for problem in why if problem.remedy), ""),
-        kept=_kept(subject, "VirtualNode"),
-        may_be_none=bool(closed.kept),
+        kept=kept,
+        may_be_none=bool(kept),
     )
     return Observation(gone, Source.CLOUD, evidence=tuple(seen))
 
@@ -120,8 +120,9 @@ def instances(subject: Subject) -> Observation[Gone]:
     if subject.has("instance-left"):
         closed = closing.close_twin(subject)
     made, left = closed.instances_of(subject)
-    if not made and closed.kept:
-        gone = Gone((), (), kept=_kept(subject, "VirtualNode"), may_be_none=True)
+    kept = _kept(subject, "VirtualNode")
+    if not made and kept:
+        gone = Gone((), (), kept=kept, may_be_none=True)
         return Observation(gone, Source.CLOUD)
     if not made:
         # No Pod of the run's ever had an instance: there is nothing whose end could be seen.
