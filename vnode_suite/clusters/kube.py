@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -57,9 +57,25 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 WATCH_SECONDS = 300
 
 
+def _configuration(make: Callable[[], Any]) -> Any:
+    """The official client's settings.
+
+    They are made by walking over the environment for proxies, which fails where a thread takes a variable away
+    meanwhile; pytest does, between two tests.
+    """
+    for _ in range(_ENVIRONMENT_TRIES):
+        with suppress(KeyError):
+            return make()
+    return make()
+
+
 def preload() -> threading.Thread:
     """Import the official client in a thread: it costs about half a second, which other work can hide."""
     return import_meanwhile("kubernetes.client", "kubernetes.config")
+
+
+#: Between two tests a variable goes once: a second walk does not meet it any more.
+_ENVIRONMENT_TRIES = 3
 
 
 class KubeClient:
@@ -132,7 +148,7 @@ class KubeClient:
         document = copy.deepcopy(document)
         files = MemoryFiles()
         hold_inline_data(document, files)
-        settings: Any = client.Configuration()
+        settings: Any = _configuration(client.Configuration)
         if not environment_proxy:
             settings.proxy = None
         settings.connection_pool_maxsize = POOL_SIZE

@@ -23,7 +23,9 @@ def command(module: str, *arguments: str) -> list[str]:
 def environment() -> dict[str, str]:
     """Our environment, in which children of such a process find the package as well."""
     paths = [_HOME, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    # Name by name: another thread may take a variable away meanwhile, as pytest does between two tests.
+    ours = {name: value for name in os.environ if (value := os.environ.get(name)) is not None}
+    return {**ours, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
 def import_meanwhile(*modules: str) -> threading.Thread:
