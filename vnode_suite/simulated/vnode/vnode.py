@@ -171,24 +171,29 @@ class VNode:
         loop = asyncio.get_running_loop()
         due = loop.time()
         for beat in itertools.count():
-            await self._attempt("renew lease", lease.renew(self._server, uid))
+            await self._attempt("renew lease", lambda server: lease.renew(server, uid))
             # As a kubelet: where the lease is the heartbeat, the much larger status is written now and then.
             if beat % _STATUS_EVERY == 0 or not lease.kept:
-                await self._attempt("update node status", self._status(writer))
-            await self._attempt("renew leader lock", lock.renew(self._server))
+                await self._attempt("update node status", lambda server: self._status(server, writer))
+            await self._attempt("renew leader lock", lock.renew)
             if "heartbeat-stops" in self._order.defects:
                 return
             due = max(due + self._order.timing.heartbeat, loop.time())
             await asyncio.sleep(due - loop.time())
 
-    async def _attempt(self, what: str, attempt: Awaitable[None]) -> None:
+    async def _attempt(self, what: str, attempt: Callable[[ApiServer], Awaitable[None]]) -> None:
+        server = self._server
         try:
-            await attempt
+            await attempt(server)
         except ApiFailure as failure:
+            if self._server is not server:
+                # The certificate was renewed meanwhile, and its connections were closed under the attempt.
+                await self._attempt(what, attempt)
+                return
             self._channel.event("Warning", "FailedHeartbeat", f"failed to {what}: {failure}")
 
-    async def _status(self, writer: NodeWriter) -> None:
-        await self._server.patch(f"/api/v1/nodes/{writer.name}/status", writer.heartbeat(), "strategic")
+    async def _status(self, server: ApiServer, writer: NodeWriter) -> None:
+        await server.patch(f"/api/v1/nodes/{writer.name}/status", writer.heartbeat(), "strategic")
 
     async def _follow_pods(self, node_name: str) -> None:
         while True:
