@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +20,7 @@ from vnode_suite.cleanup.state import ProcessIdentity
 from vnode_suite.clusters.kind.docker import Docker
 from vnode_suite.clusters.kube import KubeClient, KubeError
 from vnode_suite.core.errors import DeadlineExceeded, SuiteError
+from vnode_suite.core.modules import command, environment
 from vnode_suite.core.polling import poll
 
 #: From TERM to KILL for a process that a dead run left.
@@ -183,9 +183,11 @@ def remove_folder(entry: Entry) -> str | None:
 
 def remove_network(entry: Entry) -> str | None:
     """Remove a simulated VPC, through the process that knows how."""
-    command = [sys.executable, "-m", "vnode_suite.simulated.vpc", "remove", str(entry.undo["run"])]
+    removing = command("vnode_suite.simulated.vpc", "remove", str(entry.undo["run"]))
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=NETWORK_SECONDS, check=False)
+        answer = subprocess.run(
+            removing, env=environment(), capture_output=True, text=True, timeout=NETWORK_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         return f"removing it took more than {NETWORK_SECONDS:g} s"
     if answer.returncode != 0:

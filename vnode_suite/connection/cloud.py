@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vnode_suite.cleanup.networks import bridge_of, network_name
+from vnode_suite.cleanup.undo import remove_network
 from vnode_suite.connection.recorded import recorded_emulator
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.core.errors import CloudError
@@ -236,21 +236,10 @@ def open_emulated(
         # The VNodes of an emulator that is kept are in its network.
         if not run.supervisor.keeps(name):
             stopped = run.supervisor.stop(name, _STOP_SECONDS)
-            if (stopped.returncode == 0 and not stopped.killed) or _network_removed(network_id):
+            # One that had to be killed left its network: a busy machine's may take longer than it is given.
+            if (stopped.returncode == 0 and not stopped.killed) or remove_network(network) is None:
                 run.supervisor.cancel_at_end(removal)
                 network.undone()
-
-
-def _network_removed(network_id: str) -> bool:
-    """Remove the network of an emulator that had to be killed: a busy machine's may take longer than it is given."""
-    remove = command("vnode_suite.simulated.vpc", "remove", network_id)
-    try:
-        ended = subprocess.run(
-            remove, env=environment(), capture_output=True, check=False, timeout=_READY_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return ended.returncode == 0
 
 
 def _keep_the_books(run: Run, version: str, side: CloudSide) -> None:
