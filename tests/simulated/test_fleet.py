@@ -75,7 +75,7 @@ def test_nobody_listening_is_refused(fleet: FleetRig) -> None:
 
 def test_a_name_is_resolved_in_the_vpc(fleet: FleetRig) -> None:
     """A record leads to the host, a name without one is the page's second event, and records come and go."""
-    host, server = fleet.network.host_address, fleet.network.dns_server
+    host, server = fleet.network.host_address, fleet.thread.run(fleet.fleet.dns_server())
     assert first_message(fleet, API_NAME).endswith(f"dial tcp {host}:{PORT}: connect: connection refused")
     other = "lb.kubesphere.local"
     missing = f"{PREFIX}{url(other)}dial tcp: lookup {other} on {server}: no such host"
@@ -88,7 +88,7 @@ def test_a_name_is_resolved_in_the_vpc(fleet: FleetRig) -> None:
 
 def test_dns_defects_are_one_vnode_s_own(fleet: FleetRig) -> None:
     """The same name fails for the defective twin, is wrong for another, and right for a sound one."""
-    server = fleet.network.dns_server
+    server = fleet.thread.run(fleet.fleet.dns_server())
     dns_host = server.split(":")[0]
     assert first_message(fleet, API_NAME, "dns-no-such-host").endswith(
         f"dial tcp: lookup {API_NAME} on {server}: no such host"

@@ -12,6 +12,7 @@ from vnode_suite.access.generate import filled_token
 from vnode_suite.access.kubeconfig import AdminCluster, build
 from vnode_suite.access.objects import NAMESPACE, Json, Naming
 from vnode_suite.access.rights import CERTIFICATES_GROUP
+from vnode_suite.core.documents import dump_yaml
 from vnode_suite.core.secrets import Secret
 
 IMAGE = "registry.cn-hangzhou.aliyuncs.com/eci-release/vnode-approver:0.0.1"
@@ -102,7 +103,6 @@ def published_objects(naming: Naming, *, image: str = IMAGE) -> tuple[Json, ...]
 
 def _in_cluster_kubeconfig() -> str:
     """What the published approver reads at /etc/vnode: the Pod's own ServiceAccount, named by path."""
-    import yaml
 
     document = {
         "apiVersion": "v1",
@@ -120,4 +120,4 @@ def _in_cluster_kubeconfig() -> str:
         "users": [{"name": ACCOUNT, "user": {"tokenFile": f"{_MOUNTED}/token"}}],
         "contexts": [{"name": "in-cluster", "context": {"cluster": "in-cluster", "user": ACCOUNT}}],
     }
-    return yaml.safe_dump(document, sort_keys=False)
+    return dump_yaml(document)

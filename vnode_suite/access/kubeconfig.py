@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from vnode_suite.clusters.kubeconfig import check_context, parse_kubeconfig
+from vnode_suite.core.documents import dump_yaml
 from vnode_suite.core.errors import SuiteError, UsageError
 
 FILE_NAME = "vnode-config"
@@ -133,7 +132,7 @@ def build(cluster: AdminCluster, credential: Mapping[str, Any], *, server: str |
         ],
         "users": [{"name": USER, "user": dict(credential)}],
     }
-    return yaml.safe_dump(document, sort_keys=False)
+    return dump_yaml(document)
 
 
 class Credential(StrEnum):

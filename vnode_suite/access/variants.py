@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import yaml
+from vnode_suite.core.documents import dump_yaml, load_yaml
 
 Json = dict[str, Any]
 Breaking = Callable[[Json], None]
@@ -149,16 +149,16 @@ VARIANTS: Mapping[str, Breaking] = {
 
 def broken(text: str, variant: str) -> str:
     """A sound kubeconfig's text, broken in the way called `variant` (KeyError if there is none)."""
-    document = yaml.safe_load(text)
+    document = load_yaml(text)
     VARIANTS[variant](document)
-    return yaml.safe_dump(document, sort_keys=False)
+    return dump_yaml(document)
 
 
 def with_token(text: str, token: str) -> str:
     """The same kubeconfig with somebody else's token: the defect `credential-of-another`."""
-    document = yaml.safe_load(text)
+    document = load_yaml(text)
     _replace_user(document, {"token": token})
-    return yaml.safe_dump(document, sort_keys=False)
+    return dump_yaml(document)
 
 
 def _foreign_ca() -> str:

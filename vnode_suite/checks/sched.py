@@ -62,6 +62,8 @@ class Annotated:
     pod: str
     phase: str
     instance_id: str
+    #: How long after the Pod was seen to run it was written, or looked for in vain; 0 where it was there before.
+    seconds_after_running: float = 0.0
 
 
 @check("SCHED-04")

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from vnode_suite.core.documents import load_yaml
 from vnode_suite.core.errors import UsageError
 
 #: Entries of a kubeconfig that hold a path, by the section they stand in (kubectl's `clientcmdapi` types).
@@ -58,7 +59,7 @@ def parse_kubeconfig(text: str, *, origin: str) -> dict[str, Any]:
     :raises UsageError: it is no YAML mapping. The message never quotes the text, which may hold secrets.
     """
     try:
-        document = yaml.safe_load(text)
+        document = load_yaml(text)
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "unknown line"

@@ -17,9 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import yaml
-
 from vnode_suite.clusters.local.certificates import CertificateAuthority, KeyPair, Validity
+from vnode_suite.core.documents import dump_yaml, load_yaml
 
 #: Somebody else's name, for a certificate that does not cover the address it is met at.
 _OTHER_NAME = "api-server.of-another-cluster.invalid"
@@ -148,12 +147,12 @@ class _TurningAway(BaseHTTPRequestHandler):
 
 
 def _pointed_at(sound: str, server: str, authority: CertificateAuthority) -> str:
-    document = yaml.safe_load(sound)
+    document = load_yaml(sound)
     document["clusters"][0]["cluster"] = {
         "certificate-authority-data": base64.b64encode(authority.certificate_pem.encode()).decode(),
         "server": server,
     }
-    return yaml.safe_dump(document, sort_keys=False)
+    return dump_yaml(document)
 
 
 def _context(pair: KeyPair) -> ssl.SSLContext:

@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import yaml
-
 from vnode_suite.access.approver.process import ApproverProcess, start_approver
 from vnode_suite.access.approver.rules import Variant
 from vnode_suite.access.creating import Making
@@ -28,6 +26,7 @@ from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.connection.doubles import OverloadedDouble, TlsDouble
 from vnode_suite.connection.products import Handed
 from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.core.documents import dump_yaml, load_yaml
 from vnode_suite.core.secrets import Secret
 from vnode_suite.model import Identity, Unreached
 
@@ -86,10 +85,10 @@ def handed(subject: Subject) -> Handed:
 
 
 def _with_host(text: str, host: str) -> str:
-    document = yaml.safe_load(text)
+    document = load_yaml(text)
     cluster = document["clusters"][0]["cluster"]
     cluster["server"] = f"https://{host}:{cluster['server'].rpartition(':')[2]}"
-    return yaml.safe_dump(document, sort_keys=False)
+    return dump_yaml(document)
 
 
 def approver(subject: Subject) -> ApproverProcess | None:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from vnode_suite.access.kubeconfig import admin_cluster
 from vnode_suite.cleanup.nets import Nets
 from vnode_suite.cleanup.undo import ClusterAccess, standard_registry
@@ -37,6 +35,7 @@ from vnode_suite.connection.needed import check_rights
 from vnode_suite.connection.recorded import replayed
 from vnode_suite.connection.standing import open_standing
 from vnode_suite.connection.standins import KubeProxy, stand_in_for_kubeadm
+from vnode_suite.core.documents import load_yaml
 from vnode_suite.core.errors import ClusterError
 from vnode_suite.core.modules import command
 from vnode_suite.core.polling import poll
@@ -108,7 +107,7 @@ def open_local(world: World, stack: ExitStack) -> Opened:
         kube=client,
         server_url=local.server_url,
         ca_pem=local.ca_pem,
-        document=yaml.safe_load(local.admin_kubeconfig),
+        document=load_yaml(local.admin_kubeconfig),
         version_info=local.version_info,
         provenance=local.provenance,
         timings=local.timings,

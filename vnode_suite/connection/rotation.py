@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
@@ -34,6 +33,7 @@ from vnode_suite.clusters.local.controlplane import ControlPlaneSettings, start_
 from vnode_suite.connection.creating import bought_nothing
 from vnode_suite.connection.opening import NODE_MONITOR_GRACE, NODE_MONITOR_PERIOD
 from vnode_suite.connection.steps import StepNotReached
+from vnode_suite.core.documents import load_yaml
 from vnode_suite.core.errors import DeadlineExceeded
 from vnode_suite.core.polling import poll
 from vnode_suite.core.secrets import Secret
@@ -143,7 +143,7 @@ def open_plane(subject: Subject) -> Iterator[Plane]:
         stack.callback(nodes.close)
         # Nothing is journalled: all that is made there goes with its processes, which the supervisor ends.
         making = Making(kube)
-        admin = admin_cluster(yaml.safe_load(local.admin_kubeconfig))
+        admin = admin_cluster(load_yaml(local.admin_kubeconfig))
         naming = Naming(run=cell.run.id, cell=cell.cell.id)
         generated = generate_bootstrap(making, admin, naming, extra_privilege=facts.endpoints_right_needed)
         log = cell.run.folder / "evidence" / f"approver-{name}.log"

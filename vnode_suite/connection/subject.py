@@ -41,7 +41,7 @@ T = TypeVar("T")
 ABSENCE_FACTOR = 4.0
 ABSENCE_FLOOR = 1.0
 #: Seconds.
-ABSENCE_MARGIN = 3.0
+ABSENCE_MARGIN = 2.0
 
 
 class Subject:
@@ -118,18 +118,26 @@ class Subject:
     def seconds(self, deadline: str, *, absent: str = "", took: float | None = None) -> float:
         """How long this subject waits, by the table of deadlines.
 
-        What must come may take its whole deadline. What a defect keeps from coming is waited for a while only: at
-        least :data:`ABSENCE_FACTOR` times what the VNode under test took for it in this very run, but no more than
+        What must come may take its whole deadline. What a defect keeps from coming is waited for a while only
+        (:meth:`absence_seconds`).
+        """
+        absence = self.absence_seconds(deadline, absent=absent, took=took)
+        return self.cell.seconds(deadline) if absence is None else absence
+
+    def absence_seconds(self, deadline: str, *, absent: str, took: float | None = None) -> float | None:
+        """How long this subject waits for what its defect keeps from coming; ``None`` where none of its defects does.
+
+        At least :data:`ABSENCE_FACTOR` times what the VNode under test took for it in this very run, but no more than
         :data:`ABSENCE_MARGIN` longer: most of what takes long is a timer, which takes no longer on a busy machine.
 
         :param absent: the reason by which a check says that it did not come.
         :param took: seconds that it took for the VNode under test, where that is known.
         """
-        longest = self.cell.seconds(deadline)
         if not absent or not any(absent in dict(d.fails).values() for d in self._own_defects()):
-            return longest
+            return None
         known = took or 0.0
-        return min(longest, max(ABSENCE_FLOOR, min(ABSENCE_FACTOR * known, known + ABSENCE_MARGIN)))
+        waited = max(ABSENCE_FLOOR, min(ABSENCE_FACTOR * known, known + ABSENCE_MARGIN))
+        return min(self.cell.seconds(deadline), waited)
 
     def _own_defects(self) -> list[Defect]:
         return [self.cell.run.defects.defect(name) for name in sorted(self.defects)]

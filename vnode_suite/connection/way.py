@@ -17,9 +17,8 @@ from ipaddress import IPv4Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from vnode_suite.access.kubeconfig import AdminCluster
+from vnode_suite.core.documents import dump_yaml, load_yaml
 from vnode_suite.model import Text
 
 #: What the VPC's DNS calls the machine that holds its bridge.
@@ -153,13 +152,13 @@ def published(server: str, address: str, *, namespaces: bool) -> Way:
 
 
 def _with_server(kubeconfig: str, old: str, new: str) -> str:
-    document: dict[str, Any] = yaml.safe_load(kubeconfig)
+    document: dict[str, Any] = load_yaml(kubeconfig)
     changed = False
     for entry in document.get("clusters") or ():
         cluster = entry.get("cluster") or {}
         if cluster.get("server") == old:
             cluster["server"], changed = new, True
-    return yaml.safe_dump(document, sort_keys=False) if changed else kubeconfig
+    return dump_yaml(document) if changed else kubeconfig
 
 
 def _host_and_port(server: str) -> tuple[str, int]:

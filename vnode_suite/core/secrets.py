@@ -283,7 +283,7 @@ def _shape_spans(text: str) -> Iterator[_Span]:
     for shape in SHAPES:
         if not any(mark in lowered for mark in shape.marks):
             continue
-        for found in shape.pattern.finditer(text):
+        for found in shape.find(text, lowered):
             start, end = found.span("secret" if "secret" in shape.pattern.groupindex else 0)
             yield start, end, shape.kind
 

@@ -22,6 +22,7 @@ from cryptography import x509
 from vnode_suite.access.generate import token_expiry
 from vnode_suite.access.kubeconfig import Credential, KubeconfigView, Problem, view
 from vnode_suite.clusters.kube import KubeClient, KubeError, KubeUnreachable
+from vnode_suite.core.documents import load_yaml
 from vnode_suite.core.errors import SuiteError
 from vnode_suite.core.secrets import Secret
 from vnode_suite.diagnosis import Diagnosis, EventText, Facts, diagnose
@@ -239,7 +240,7 @@ def _why_bootstrap_token_rejected(kube: KubeClient, token_id: str, secret: str) 
 
 def _user(text: Secret) -> Mapping[str, Any]:
     try:
-        users = yaml.safe_load(text.reveal())["users"]
+        users = load_yaml(text.reveal())["users"]
         return dict(users[0]["user"])
     except (yaml.YAMLError, KeyError, TypeError, IndexError, ValueError):
         return {}

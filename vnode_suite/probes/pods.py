@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -120,21 +121,22 @@ def phase(pod: Mapping[str, Any] | None) -> str:
     return str((pod or {}).get("status", {}).get("phase", "Pending")) if pod else "absent"
 
 
-def await_running(kube: KubeClient, pod: str, node: str, *, deadline_seconds: float) -> Observation[Placed]:
-    """What became of *pod*, in namespace default, once it runs on *node* or its time is up."""
-    path = f"/api/v1/namespaces/default/pods/{pod}"
-    seen: dict[str, Json | None] = {"pod": None}
+def await_running(
+    kube: KubeClient, pod: str, node: str, *, deadline_seconds: float, absent_seconds: float | None = None
+) -> Observation[Placed]:
+    """What became of *pod*, in namespace default, once it runs on *node* or its time is up.
 
-    def arrived(found: Json | None) -> bool:
-        seen["pod"] = found
-        return found is not None and phase(found) == "Running"
-
-    # The check says what it saw instead.
-    with suppress(DeadlineExceeded):
-        kube.wait_for(
-            path, arrived, deadline_seconds=deadline_seconds, what=f"the Pod {pod} to run on {node}"
-        )
-    found = seen["pod"] or {}
+    :param absent_seconds: a Pod that is not expected to run is looked at for so long once it is known where it stands.
+    """
+    found = _watched(
+        kube,
+        pod,
+        lambda seen: phase(seen) == "Running",
+        known=_placed_or_not,
+        deadline_seconds=deadline_seconds,
+        absent_seconds=absent_seconds,
+        what=f"the Pod {pod} to run on {node}",
+    )
     bound = str(found.get("spec", {}).get("nodeName", ""))
     if phase(found) != "Running" and bound and not _exists(kube, bound):
         detail = "(that node does not exist)"
@@ -146,26 +148,86 @@ def await_running(kube: KubeClient, pod: str, node: str, *, deadline_seconds: fl
     )
 
 
-def instance_annotation(kube: KubeClient, pod: str, *, deadline_seconds: float) -> Observation[Annotated]:
-    """The instance id that the VNode writes on *pod*, waited for."""
-    path = f"/api/v1/namespaces/default/pods/{pod}"
-    seen: dict[str, Json | None] = {"pod": None}
+def instance_annotation(
+    kube: KubeClient, pod: str, *, deadline_seconds: float, absent_seconds: float | None = None
+) -> Observation[Annotated]:
+    """The instance id that the VNode writes on *pod*, waited for.
 
-    def written(found: Json | None) -> bool:
-        seen["pod"] = found
-        return bool(found and (found["metadata"].get("annotations") or {}).get(INSTANCE_ANNOTATION))
+    :param absent_seconds: one that is not expected is looked for so long once the Pod runs.
+    """
+    ran: list[float] = []
 
-    # The check says that it is absent.
-    with suppress(DeadlineExceeded):
-        kube.wait_for(path, written, deadline_seconds=deadline_seconds, what=f"the annotation on {pod}")
-    found = seen["pod"] or {}
+    def runs(seen: Json) -> bool:
+        if phase(seen) == "Running" and not ran:
+            ran.append(time.monotonic())
+        return bool(ran)
+
+    def written(seen: Json) -> bool:
+        runs(seen)
+        return bool((seen["metadata"].get("annotations") or {}).get(INSTANCE_ANNOTATION))
+
+    found = _watched(
+        kube,
+        pod,
+        written,
+        known=runs,
+        deadline_seconds=deadline_seconds,
+        absent_seconds=absent_seconds,
+        what=f"the annotation on {pod}",
+    )
     annotations = found.get("metadata", {}).get("annotations") or {}
     evidence = Evidence(f"annotations of {pod}", json.dumps(annotations, indent=1), "json")
     return Observation(
-        Annotated(pod, phase(found or None), str(annotations.get(INSTANCE_ANNOTATION, ""))),
+        Annotated(
+            pod,
+            phase(found or None),
+            str(annotations.get(INSTANCE_ANNOTATION, "")),
+            seconds_after_running=time.monotonic() - ran[0] if ran else 0.0,
+        ),
         Source.CLUSTER,
         evidence=(evidence,),
     )
+
+
+def _watched(
+    kube: KubeClient,
+    pod: str,
+    arrived: Callable[[Json], bool],
+    *,
+    known: Callable[[Json], bool],
+    deadline_seconds: float,
+    absent_seconds: float | None,
+    what: str,
+) -> Json:
+    """*pod* as it was seen last, when it had *arrived* or its time was up; empty where it is gone.
+
+    :param absent_seconds: what is not expected to come is waited for so long once so much is *known* that it could.
+    """
+    path = f"/api/v1/namespaces/default/pods/{pod}"
+    seen: Json = {}
+
+    def look(until: Callable[[Json], bool]) -> Callable[[Json | None], bool]:
+        def one(found: Json | None) -> bool:
+            nonlocal seen
+            seen = found or {}
+            return found is not None and until(found)
+
+        return one
+
+    # The check says what was seen instead.
+    with suppress(DeadlineExceeded):
+        if absent_seconds is not None:
+            either = look(lambda found: arrived(found) or known(found))
+            kube.wait_for(path, either, deadline_seconds=deadline_seconds, what=what)
+            deadline_seconds = absent_seconds
+        kube.wait_for(path, look(arrived), deadline_seconds=deadline_seconds, what=what)
+    return seen
+
+
+def _placed_or_not(pod: Json) -> bool:
+    """Whether it is bound, or the scheduler has said that it has no place for it."""
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return bool(pod.get("spec", {}).get("nodeName")) or any(c["type"] == "PodScheduled" for c in conditions)
 
 
 def _exists(kube: KubeClient, node: str) -> bool:

@@ -18,11 +18,13 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vnode_suite.simulated.eci_api.config import Config, ConfigError, load
-from vnode_suite.simulated.eci_api.server import Network, running, vswitch_ids
 from vnode_suite.simulated.interface import Fleet
+
+if TYPE_CHECKING:
+    from vnode_suite.simulated.eci_api.server import Network
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,12 +68,13 @@ async def _serve(config: Config) -> None:
         loop.add_signal_handler(number, ended.set)
     if config.exit_with_stdin:
         _end_with_stdin(loop, ended)
-    async with (
-        _fleet(config) as (fleet, network, known),
-        running(config, fleet, network, fleet_defects=known) as emulator,
-    ):
-        print(json.dumps(emulator.ready), flush=True)
-        await ended.wait()
+    # A third of a second, in which the fleet's network is made.
+    server = loop.run_in_executor(None, importlib.import_module, "vnode_suite.simulated.eci_api.server")
+    async with _fleet(config) as (fleet, network, known):
+        running = (await server).running
+        async with running(config, fleet, network, fleet_defects=known) as emulator:
+            print(json.dumps(emulator.ready), flush=True)
+            await ended.wait()
 
 
 @contextlib.asynccontextmanager
@@ -88,7 +91,7 @@ async def _fleet(
         module.FleetConfig(
             run_id=config.run_id,
             network=config.network,
-            vswitch_ids=vswitch_ids(config),
+            vswitch_ids=config.vswitch_ids,
             dns_records=config.dns_records,
             connected=config.connected,
         )

@@ -14,9 +14,8 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Literal
 
 from vnode_suite.simulated.interface import Instance, ProbeOrder, VNodeOrder, VNodeReport
-from vnode_suite.simulated.vnode.channel import order_message
+from vnode_suite.simulated.vnode.channel import MemberKind, order_message
 from vnode_suite.simulated.vnode.defects import FLEET_DEFECTS
-from vnode_suite.simulated.vnode.member import MemberKind
 from vnode_suite.simulated.vnode.names import Names
 from vnode_suite.simulated.vnode.nursery import Member, Nursery
 from vnode_suite.simulated.vpc.addresses import (
@@ -72,8 +71,6 @@ class Network:
     vpc_cidr: str
     #: Id to CIDR, in order.
     vswitches: Mapping[str, str]
-    #: ``ip:port`` of the VPC's name server.
-    dns_server: str
     #: Why packets cannot be dropped or refused here, and so some defects not be had; "" if they can.
     packet_rules_refusal: str = ""
 
@@ -112,8 +109,20 @@ class ProcessFleet:
         self._probes = 0
         #: Machines that are no VNodes, by name, with the socket by which each lives.
         self._host_ends: dict[str, asyncio.StreamWriter] = {}
+        #: Nobody but a member asks the name server, so the network can be told before it runs.
+        self._opened = asyncio.create_task(self._open())
 
-    async def open(self) -> None:
+    async def dns_server(self) -> str:
+        """``ip:port`` of the VPC's name server, once it runs."""
+        await self._named()
+        return f"{self._names.address}:{self._names.port}"
+
+    async def _named(self) -> None:
+        """Wait for the name server."""
+        # Whoever waits may be cancelled, and the name server is not to end with them.
+        await asyncio.shield(self._opened)
+
+    async def _open(self) -> None:
         """Start the name server."""
         # Port 53 of a loopback address is root's, and may be taken by the machine's own resolver.
         port = _DNS_PORT if self._nursery.network["network"] == "namespaces" else 0
@@ -130,7 +139,6 @@ class ProcessFleet:
             host_address=str(host_address(self._vpc)),
             vpc_cidr=str(self._vpc),
             vswitches={name: str(pool.network) for name, pool in self._pools.items()},
-            dns_server=f"{self._names.address}:{self._names.port}",
             packet_rules_refusal=told["packet_rules_refusal"],
         )
 
@@ -200,6 +208,7 @@ class ProcessFleet:
 
     async def set_dns_record(self, name: str, address: str | None) -> None:
         """Let the VPC's DNS know a name, or forget it (None)."""
+        await self._named()
         await self._names.set_record(name, address)
 
     def processes(self) -> Mapping[str, int]:
@@ -210,6 +219,9 @@ class ProcessFleet:
         """Stop everything and remove the network."""
         for vnode in self._vnodes.values():
             vnode.report = lambda report: None
+        self._opened.cancel()
+        with contextlib.suppress(asyncio.CancelledError, NetworkRefused):
+            await self._opened
         await self._nursery.close()
         self._names.close()
         for writer in self._host_ends.values():
@@ -240,6 +252,7 @@ class ProcessFleet:
         except NetworkRefused as refused:
             raise FleetRefused(str(refused)) from refused
         try:
+            await self._named()
             await self._names.set_view(address, defects)
             return await self._nursery.fork(kind, name, self._post(address, self._names.port)), address
         except NetworkRefused as refused:
@@ -299,13 +312,7 @@ class ProcessFleet:
 async def open_fleet(config: FleetConfig) -> tuple[ProcessFleet, Network]:
     """Make a run's VPC, and what starts VNodes in it. Raises `FleetRefused` if the network cannot be had."""
     try:
-        nursery = await Nursery.open(config.run_id, config.network)
-        fleet = ProcessFleet(config, nursery)
-        try:
-            await fleet.open()
-        except BaseException:
-            await nursery.close()
-            raise
+        fleet = ProcessFleet(config, await Nursery.open(config.run_id, config.network))
     except NetworkRefused as refused:
         raise FleetRefused(str(refused)) from refused
     return fleet, fleet.network

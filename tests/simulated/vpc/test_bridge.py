@@ -17,7 +17,8 @@ from vnode_suite.simulated.vpc.addresses import host_address, vswitch_networks
 from vnode_suite.simulated.vpc.bridge import Bridge, bridge_name, list_runs, remove_run
 from vnode_suite.simulated.vpc.errors import NetworkRefused
 from vnode_suite.simulated.vpc.namespace import Place, configure_interface, leave_for_own_namespace
-from vnode_suite.simulated.vpc.rules import PacketRule, apply_rules
+from vnode_suite.simulated.vpc.nftables import apply_rules
+from vnode_suite.simulated.vpc.rules import PacketRule
 
 pytestmark = pytest.mark.netns
 

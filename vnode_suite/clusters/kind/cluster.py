@@ -30,6 +30,7 @@ from vnode_suite.clusters.kind.program import check_pytest_kind, obtain_kind
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.clusters.local.binaries import Binary
 from vnode_suite.clusters.local.store import Store
+from vnode_suite.core.documents import load_yaml
 from vnode_suite.core.errors import ClusterError
 from vnode_suite.core.memory import pss_bytes
 from vnode_suite.core.processes import log_tail
@@ -143,7 +144,7 @@ def open_kind_cluster(
             timings["node ready"] = round(time.monotonic() - began, 3)
             _await_pods(kube)
             timings["usable"] = round(time.monotonic() - began, 3)
-            document = yaml.safe_load(text)
+            document = load_yaml(text)
             made = True
             yield Cluster(
                 provider=Provider.KIND,

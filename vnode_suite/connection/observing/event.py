@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from vnode_suite.checks.event import Causes, Events, Named
 from vnode_suite.connection.closing import retire
 from vnode_suite.connection.cloud import SIMULATED_CLIENT_TIMEOUT
@@ -101,11 +103,15 @@ FURTHER = (
 FURTHER_IN_FULL = (("api-server-overloaded", "api-server-overloaded"),)
 
 
+#: The first two of them wait for a time-out of their own; more at once would only crowd what waits for less.
+_FAILING_AT_ONCE = 3
+
+
 def further(subject: Subject) -> Observation[Causes]:
     """Further causes, one VNode each."""
     _needs_packets(subject)
-    cases: list[Named] = []
     full = subject.cell.run.settings.scope.profile is Profile.FULL
-    for defect, cause in (*FURTHER, *(FURTHER_IN_FULL if full else ())):
-        cases.append(_named(subject, cause, by=defect).value)
-    return Observation(Causes(tuple(cases)), Source.CLOUD)
+    wanted = (*FURTHER, *(FURTHER_IN_FULL if full else ()))
+    with ThreadPoolExecutor(_FAILING_AT_ONCE, thread_name_prefix="further") as pool:
+        cases = pool.map(lambda each: _named(subject, each[1], by=each[0]).value, wanted)
+        return Observation(Causes(tuple(cases)), Source.CLOUD)

@@ -21,8 +21,18 @@ def _pod_took(subject: Subject) -> float | None:
     return running.seconds if running else None
 
 
-def _patience(subject: Subject, absent: str) -> float:
-    return subject.seconds("pod-running", absent=absent, took=_pod_took(subject))
+def _run(subject: Subject, pod: str, node: str, *absent: str) -> Observation[Placed]:
+    """Whether *pod* comes to run on *node*, by a check that says one of *absent* where it does not."""
+    # A scheduler that has no place for a Pod says so: nothing of the sound one's time is to be waited for then.
+    took = {"pod-not-running": _pod_took(subject)}
+    waits = [subject.absence_seconds("pod-running", absent=why, took=took.get(why)) for why in absent]
+    return pods.await_running(
+        subject.world.kube,
+        pod,
+        node,
+        deadline_seconds=subject.cell.seconds("pod-running"),
+        absent_seconds=next((wait for wait in waits if wait is not None), None),
+    )
 
 
 def by_selector(subject: Subject) -> Observation[Placed]:
@@ -30,8 +40,7 @@ def by_selector(subject: Subject) -> Observation[Placed]:
     node = subject.schedulable()
     # Several VNodes may be there at once; the host name says which of them is meant.
     pod = subject.make_pod(selector=True, tolerates=not subject.has("pod-without-toleration"), pinned=node)
-    patience = min(_patience(subject, "pod-not-bound"), _patience(subject, "pod-not-running"))
-    return pods.await_running(subject.world.kube, pod, node, deadline_seconds=patience)
+    return _run(subject, pod, node, "pod-not-bound", "pod-not-running")
 
 
 def by_name(subject: Subject) -> Observation[Placed]:
@@ -40,8 +49,7 @@ def by_name(subject: Subject) -> Observation[Placed]:
     node = subject.node().name
     named = f"{node}-missing" if subject.has("pod-names-missing-node") else node
     pod = subject.make_pod(node_name=named)
-    patience = _patience(subject, "pod-not-running")
-    return pods.await_running(subject.world.kube, pod, named, deadline_seconds=patience)
+    return _run(subject, pod, named, "pod-not-running")
 
 
 def by_policy(subject: Subject) -> Observation[Placed]:
@@ -69,8 +77,7 @@ def by_policy(subject: Subject) -> Observation[Placed]:
     try:
         unmatched = subject.has("pod-does-not-match-selector")
         pod = subject.make_pod(pinned=node, labels={} if unmatched else label)
-        patience = subject.seconds("pod-running", absent="pod-not-on-vnode", took=_pod_took(subject))
-        seen = pods.await_running(subject.world.kube, pod, node, deadline_seconds=patience)
+        seen = _run(subject, pod, node, "pod-not-on-vnode")
     finally:
         subject.cell.making.remove(made.object)
     shown = Evidence("Selector", json.dumps(body["spec"], indent=1), "json")
@@ -97,12 +104,13 @@ def annotated(subject: Subject) -> Observation[Annotated]:
         name = subject.make_pod(node_name=subject.node().name)
     else:
         name = subject.pod().name
+    sound = subject.sound.observe(annotated).value if subject.sound is not None else None
+    took = sound.seconds_after_running if sound is not None else None
     return pods.instance_annotation(
         subject.world.kube,
         name,
-        deadline_seconds=subject.seconds(
-            "annotation-written", absent="annotation-absent", took=_pod_took(subject)
-        ),
+        deadline_seconds=subject.cell.seconds("annotation-written"),
+        absent_seconds=subject.absence_seconds("annotation-written", absent="annotation-absent", took=took),
     )
 
 

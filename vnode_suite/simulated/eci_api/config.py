@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from vnode_suite.simulated.eci_api.faults import Fault, parse
 from vnode_suite.simulated.eci_api.faults import load as load_faults
+from vnode_suite.simulated.eci_api.network import main_vswitch_ids
 from vnode_suite.simulated.eci_api.signature import Credential
 from vnode_suite.simulated.interface import Timing
 
@@ -62,6 +63,11 @@ class Config:
     #: files.
     tls: bool | TlsFiles = False
     exit_with_stdin: bool = False
+
+    @property
+    def vswitch_ids(self) -> tuple[str, ...]:
+        """Ids of the account's vSwitches."""
+        return main_vswitch_ids(self.account_id, self.region, self.run_id)
 
     @property
     def address(self) -> tuple[str, int]:

@@ -130,6 +130,11 @@ def make_id(prefix: str, *parts: str) -> str:
     return f"{prefix}-2ze{text}"
 
 
+def main_vswitch_ids(account_id: str, region: str, run_id: str) -> tuple[str, ...]:
+    """Ids of an account's three vSwitches; the same for the same run, so that state can be restored."""
+    return tuple(make_id("vsw", account_id, region, run_id, str(number)) for number in range(3))
+
+
 def build(
     account_id: str, region: str, run_id: str, vpc_cidr: str, vswitches: Mapping[str, str], host_address: str
 ) -> Catalogue:

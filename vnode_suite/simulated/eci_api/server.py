@@ -55,17 +55,7 @@ class NoNetwork:
     def of(cls, config: Config) -> NoNetwork:
         """Three vSwitches of that account and region."""
         blocks = ("10.128.0.0/18", "10.128.64.0/18", "10.128.128.0/18")
-        return cls(vswitches=dict(zip(vswitch_ids(config), blocks, strict=True)))
-
-
-def vswitch_ids(config: Config) -> tuple[str, ...]:
-    """Ids of the three vSwitches; the same for the same account, region and run, so that state can be
-    restored.
-    """
-    return tuple(
-        network.make_id("vsw", config.account_id, config.region, config.run_id, str(number))
-        for number in range(3)
-    )
+        return cls(vswitches=dict(zip(config.vswitch_ids, blocks, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +182,6 @@ def _ready(
         "host_address": place.host_address,
         "network": place.kind,
         "network_reason": place.reason,
-        "dns_server": getattr(place, "dns_server", ""),
         "packet_rules_refusal": getattr(place, "packet_rules_refusal", ""),
         "for_controls": {
             "vswitch_of_another_vpc": next(s["id"] for s in switches if s["vpc_id"] != main),

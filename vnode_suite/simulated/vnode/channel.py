@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from vnode_suite.simulated.interface import ProbeOrder, Timing, VNodeOrder
 
+#: What runs in a forked process.
+MemberKind = Literal["vnode", "probe", "names", "host"]
+
 
 class Channel:
     """The process's end of the socket."""

@@ -12,11 +12,11 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Any, Literal
+from typing import Any
 
 from vnode_suite.simulated.interface import VNodeOrder
 from vnode_suite.simulated.vnode.api import Dialling
-from vnode_suite.simulated.vnode.channel import Channel, probe_order, read_line, vnode_order
+from vnode_suite.simulated.vnode.channel import Channel, MemberKind, probe_order, read_line, vnode_order
 from vnode_suite.simulated.vnode.defects import delays, packet_rules
 from vnode_suite.simulated.vnode.kubeconfig import KubeconfigRefused, parse_kubeconfig
 from vnode_suite.simulated.vnode.probe import look
@@ -24,9 +24,8 @@ from vnode_suite.simulated.vnode.vnode import VNode
 from vnode_suite.simulated.vpc.delay import DelayingRelay
 from vnode_suite.simulated.vpc.dns import NameServer, StubResolver, Zone
 from vnode_suite.simulated.vpc.namespace import Place, configure_interface
-from vnode_suite.simulated.vpc.rules import PacketRule, apply_rules
-
-MemberKind = Literal["vnode", "probe", "names", "host"]
+from vnode_suite.simulated.vpc.nftables import apply_rules
+from vnode_suite.simulated.vpc.rules import PacketRule
 
 _DNS_PORT = 53
 #: The API server's port when a kubeconfig that cannot be read leaves it open; no packet will be sent to it.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vnode_suite.simulated.vnode.member import MemberKind
+from vnode_suite.simulated.vnode.channel import MemberKind
 from vnode_suite.simulated.vpc.errors import NetworkRefused
 
 #: Seconds that the zygote has to import, make the network and say so.

@@ -12,7 +12,8 @@ import socket
 import struct
 from collections.abc import Sequence
 
-from vnode_suite.simulated.vpc.rules import Delay, turn_over
+from vnode_suite.simulated.vpc.nftables import turn_over
+from vnode_suite.simulated.vpc.rules import Delay
 
 # include/uapi/linux/netfilter_ipv4.h, include/uapi/asm-generic/socket.h
 _SO_ORIGINAL_DST = 80
