@@ -161,6 +161,10 @@ def test_what_is_no_secret_stays_as_it_is(registry: Registry) -> None:
         ("credential-field", "    token: 31ada4fdadec460c809a9e56ceb75269", "31ada4fd"),
         ("credential-field", '{"access_key_secret": "Xk29sdkKD82kdkslwpqoe82kd9"}', "Xk29sdk"),
         ("password-field", "password=hunter2!", "hunter2!"),
+        ("password-field", "PassWord=Hunter2!", "Hunter2!"),
+        ("credential-field", "X-Auth-TOKEN: 31ADA4FDADEC460C809A9E56CEB75269", "31ADA4FD"),
+        # A letter that becomes two in lower case, so that the offsets differ.
+        ("credential-field", "\u0130\u0130 Token: 31ADA4FDADEC460C809A9E56CEB75269", "75269"),
     ],
 )
 def test_an_unknown_secret_is_known_by_its_shape(

@@ -16,6 +16,7 @@ from vnode_suite.connection.keeping import kept_reason
 from vnode_suite.connection.lanes import takes_a_turn
 from vnode_suite.connection.learning import with_learnt
 from vnode_suite.connection.run import Run, Wanted
+from vnode_suite.core.collector import sparing_collector
 from vnode_suite.core.errors import SuiteError
 from vnode_suite.core.progress import progress_for
 from vnode_suite.core.settings import Learnt, Settings
@@ -144,7 +145,7 @@ class Acceptance:
         self._interrupts.__enter__()
         if not self.is_worker:
             self._provision()
-        with self._screen.shown(self.run.ledger):
+        with sparing_collector(), self._screen.shown(self.run.ledger):
             if self.distribution is not None:
                 self.distribution.start()
                 return (yield)
