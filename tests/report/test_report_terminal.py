@@ -131,6 +131,41 @@ def test_a_wait_is_told_with_what_and_how_long(seconds: list[float], ledger_path
     ]
 
 
+def test_of_steps_that_wait_for_each_other_the_last_is_told(seconds: list[float], ledger_path: Path) -> None:
+    """Node waits for vnode, and both are begun; a scenario that waits is told beside them."""
+    stream = io.StringIO()
+    progress = LiveProgress(stream, clock=lambda: seconds[0])
+    cell, judged = "1.19-bootstrap", "scenarios/test_60_node.py::test_ready[1.19-bootstrap]"
+    later = WAIT_INTERVAL_SECONDS + 1
+    with Ledger(ledger_path, Registry()) as ledger:
+        ledger.subscribe(progress)
+        text = Text("starting Kubernetes", "启动 Kubernetes")
+        ledger.write("waiting", cell=cell, subject="world", for_=text, deadline_seconds=None)
+        ledger.write("cluster-ready", version="1.19", cells=[cell], timings={"usable": 4.0})
+        for name in ("node", "vnode"):
+            ledger.write("step", cell=cell, subject="sound", step=name, state="started", seconds=0.0)
+        ledger.write("step", cell=cell, subject="no-label", step="ready", state="started", seconds=0.0)
+        progress.judging(judged, cell, Text("NODE-02", "NODE-02"))
+        seconds[0] = later
+        progress.tick()
+        ledger.write("step", cell=cell, subject="sound", step="vnode", state="reached", seconds=16.0)
+        progress.judged(judged)
+        seconds[0] = 2 * later
+        progress.tick()
+        ledger.write("cell-finished", cell=cell, seconds=33.0)
+        seconds[0] = 3 * later
+        progress.tick()
+    assert [line.split("s  ", 1)[1] for line in stream.getvalue().splitlines()] == [
+        "1.19-bootstrap  waiting for starting Kubernetes (0 s)",
+        "control plane 1.19 usable after 4.0 s",
+        "1.19-bootstrap  waiting for vnode (16 s)",
+        "1.19-bootstrap  waiting for NODE-02 (16 s)",
+        "1.19-bootstrap  vnode  16.0 s",
+        "1.19-bootstrap  waiting for node (32 s)",
+        "1.19-bootstrap  finished in 33 s",
+    ]
+
+
 def test_on_a_terminal_the_wait_moves(seconds: list[float]) -> None:
     """The line is drawn again in place, and gone at the end."""
     stream = Terminal()

@@ -85,7 +85,7 @@ class CellRun:
 
     def seconds(self, deadline: str) -> float:
         """An entry of the table of deadlines."""
-        return self.run.deadlines.seconds(deadline)
+        return self.world.seconds(deadline)
 
     def twin(self, defect: Defect) -> Subject:
         """The twin that has *defect*; whatever the defect does not touch it shares with the VNode under test."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 REAL_CLIENT_TIMEOUT = 32.0
 SIMULATED_CLIENT_TIMEOUT = 2.0
 #: A kubelet renews every 10 s; the simulated VNode does in step with the shortened node-monitor grace.
-SIMULATED_HEARTBEAT = 1.25
+SIMULATED_HEARTBEAT = 1.0
 SIMULATED_RETRY = 0.5
 #: A second or two on idle cores.
 _READY_SECONDS = 60.0

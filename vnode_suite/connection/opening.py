@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,10 +49,12 @@ if TYPE_CHECKING:
     from vnode_suite.connection.run import Run
     from vnode_suite.connection.world import World
 
-#: How soon a lost heartbeat shows, in seconds (kube-controller-manager's default: 40 and 5). Long enough for a
-#: simulated VNode on two busy cores to be a few seconds late with its renewal.
-NODE_MONITOR_GRACE = 5.0
+#: How soon a lost heartbeat shows, in seconds (kube-controller-manager's default: 40 and 5): after four that did not
+#: come, as there.
+NODE_MONITOR_GRACE = 4.0
 NODE_MONITOR_PERIOD = 0.5
+#: ... and on a busy machine so many times what the API server took to answer: 2 s on two idle cores.
+NODE_MONITOR_GRACE_STARTS = 2.0
 #: Of an API server on a network of its own, where nobody else has it: kubeadm's.
 API_SERVER_PORT = 6443
 #: The label by which a node is known as a VNode (the page's exclusion rests on it).
@@ -65,6 +67,7 @@ class Opened:
 
     :ivar kube_proxy: ``None`` where the cluster has no DaemonSet of that name.
     :ivar before: the cluster as it was before the run made anything that is to be undone.
+    :ivar longer: entries of the table of deadlines, and by how many seconds they are longer here than it says.
     """
 
     cluster: Cluster
@@ -72,6 +75,7 @@ class Opened:
     way: way.Way
     kube_proxy: KubeProxy | None
     before: Snapshot
+    longer: Mapping[str, float] = field(default_factory=dict)
 
 
 def open_local(world: World, stack: ExitStack) -> Opened:
@@ -94,6 +98,7 @@ def open_local(world: World, stack: ExitStack) -> Opened:
             settings=dataclasses.replace(
                 _placed(world, cloud),
                 node_monitor_grace_seconds=NODE_MONITOR_GRACE,
+                node_monitor_grace_starts=NODE_MONITOR_GRACE_STARTS,
                 node_monitor_period_seconds=NODE_MONITOR_PERIOD,
             ),
         )
@@ -114,7 +119,8 @@ def open_local(world: World, stack: ExitStack) -> Opened:
         memory_pss=local.memory_pss,
     )
     kube_proxy = stand_in_for_kubeadm(client, world.version)
-    return Opened(cluster, cloud, way.Way(here=local.server_url), kube_proxy, dump(client))
+    longer = {"stays-ready": local.settings.node_monitor_grace_seconds - NODE_MONITOR_GRACE}
+    return Opened(cluster, cloud, way.Way(here=local.server_url), kube_proxy, dump(client), longer)
 
 
 def _placed(world: World, cloud: CloudSide) -> ControlPlaneSettings:

@@ -31,7 +31,7 @@ from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.clusters.local.assets import obtain_binaries
 from vnode_suite.clusters.local.controlplane import ControlPlaneSettings, start_local_cluster
 from vnode_suite.connection.creating import bought_nothing
-from vnode_suite.connection.opening import NODE_MONITOR_GRACE, NODE_MONITOR_PERIOD
+from vnode_suite.connection.opening import NODE_MONITOR_GRACE, NODE_MONITOR_GRACE_STARTS, NODE_MONITOR_PERIOD
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.core.documents import load_yaml
 from vnode_suite.core.errors import DeadlineExceeded
@@ -133,6 +133,7 @@ def open_plane(subject: Subject) -> Iterator[Plane]:
                 settings=ControlPlaneSettings(
                     address=world.cloud.host_address,
                     node_monitor_grace_seconds=NODE_MONITOR_GRACE,
+                    node_monitor_grace_starts=NODE_MONITOR_GRACE_STARTS,
                     node_monitor_period_seconds=NODE_MONITOR_PERIOD,
                     cluster_signing_seconds=life,
                 ),

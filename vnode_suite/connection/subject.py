@@ -39,9 +39,9 @@ T = TypeVar("T")
 
 #: How much longer than the real thing took, and how many seconds at least, a control waits for what must not come.
 ABSENCE_FACTOR = 4.0
-ABSENCE_FLOOR = 1.0
+ABSENCE_FLOOR = 0.6
 #: Seconds.
-ABSENCE_MARGIN = 2.0
+ABSENCE_MARGIN = 1.5
 
 
 class Subject:

@@ -59,6 +59,7 @@ class World:
         self._problem: BaseException | None = None
         self._opened = False
         self._cells: dict[str, CellRun] = {}
+        self._longer: Mapping[str, float] = {}
         self.lanes = Lanes(())
         self.cluster: Cluster
         self.way: Way
@@ -153,7 +154,7 @@ class World:
         provider = self.run.settings.cluster.provider
         opened = OPENINGS[provider](self, self._stack)
         self.cluster, self.cloud, self.way = opened.cluster, opened.cloud, opened.way
-        self.kube_proxy, self.before = opened.kube_proxy, opened.before
+        self.kube_proxy, self.before, self._longer = opened.kube_proxy, opened.before, opened.longer
         self.kube = self.cluster.kube
         self.admin = admin_cluster(self.cluster.document, self.cluster.context)
         self.nodes = NodeHistory(self.kube)
@@ -187,6 +188,11 @@ class World:
     def server_version(self) -> str:
         """``gitVersion`` as the server itself says it."""
         return str(self.cluster.version_info["gitVersion"])
+
+    def seconds(self, deadline: str) -> float:
+        """An entry of the table of deadlines, at this world's pace; what the user gave is never changed."""
+        own = deadline in dict(self.run.settings.scope.deadlines)
+        return self.run.deadlines.seconds(deadline) + (0.0 if own else self._longer.get(deadline, 0.0))
 
     @property
     def cells(self) -> tuple[CellRun, ...]:

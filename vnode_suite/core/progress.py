@@ -137,16 +137,16 @@ class RichProgress:
         from rich import progress as bars
         from rich.console import Console
 
-        amount: bars.ProgressColumn = (
-            bars.DownloadColumn(binary_units=True)
+        amount: list[bars.ProgressColumn] = (
+            [bars.DownloadColumn(binary_units=True)]
             if unit == "B"
-            else bars.TextColumn("{task.completed:.0f}/{task.total} " + unit)
+            else [bars.MofNCompleteColumn(), bars.TextColumn(unit)]
         )
         columns = (
             bars.TextColumn("{task.description}"),
             bars.BarColumn(),
             bars.TaskProgressColumn(),
-            amount,
+            *amount,
             bars.TimeElapsedColumn(),
             bars.TimeRemainingColumn(),
         )

@@ -58,6 +58,7 @@ class Acceptance:
         self._secrets_told = 0
         #: Node ids of which something was heard.
         self._reported: set[str] = set()
+        self._cases: Mapping[str, Case | None] = {}
         #: Only in a controller that leaves the cells to workers.
         self.distribution: Distribution | None = None
 
@@ -119,8 +120,8 @@ class Acceptance:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the run what was selected, so that it can start early what takes time."""
         wanted: dict[str, list[tuple[str, str | None]]] = {}
-        for item in session.items:
-            case = case_of(item)
+        self._cases = {item.nodeid: case_of(item) for item in session.items}
+        for case in self._cases.values():
             if case is not None:
                 wanted.setdefault(case.cell.id, []).append(
                     (case.clause, case.defect.name if case.defect else None)
@@ -212,6 +213,16 @@ class Acceptance:
             if case is not None and following is not None and following.cell.version != case.cell.version:
                 self.run.leave(case.cell.version)
 
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Show what is judged, should it take a while."""
+        case = (self.distribution.items if self.distribution is not None else self._cases).get(nodeid)
+        if case is not None:
+            self._screen.judging(nodeid, case)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """It was judged."""
+        self._screen.judged(nodeid)
+
     # -- outcomes ---------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(wrapper=True)
@@ -292,7 +303,7 @@ class Acceptance:
 
     def _outcome(self, session: pytest.Session, exitstatus: int) -> int:
         """The status that pytest would end with, as a plain run has it."""
-        items: Mapping[str, Case | None] = {item.nodeid: case_of(item) for item in session.items}
+        items = self._cases
         stopped = bool(session.shouldfail or session.shouldstop)
         if self.distribution is not None:
             self.distribution.finish(interrupted=exitstatus == Exit.INTERRUPTED)

@@ -11,7 +11,8 @@ from typing import Any, TextIO
 import pytest
 
 from vnode_suite.core.ledger import Event, Ledger
-from vnode_suite.model import Language
+from vnode_suite.model import Language, Text
+from vnode_suite.pytest_plugin.cases import Case
 from vnode_suite.report.progress import LiveProgress
 from vnode_suite.report.render import Rendered
 from vnode_suite.report.terminal import colour_wanted, summary
@@ -51,6 +52,19 @@ class Screen:
     def _tell(self, event: Event) -> None:
         if self._progress is not None:
             self._progress(event)
+
+    def judging(self, item: str, case: Case) -> None:
+        """Tell what the run waits for, if it has to wait: what *item* judges."""
+        if self._progress is not None:
+            twin = case.defect.name if case.defect else ""
+            clause = case.clause
+            what = Text(f"{clause} on {twin}", f"缺陷 {twin} 的 {clause}") if twin else Text(clause, clause)
+            self._progress.judging(item, case.cell.id, what)
+
+    def judged(self, item: str) -> None:
+        """It has its answer."""
+        if self._progress is not None:
+            self._progress.judged(item)
 
     def stream(self) -> TextIO:
         """Where to write: the terminal's own stream, even while pytest captures what tests write."""

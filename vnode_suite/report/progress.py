@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Where nothing moves, a wait is told again so often, in seconds: a log wants a sign of life, not a page of
 #: them.
 WAIT_INTERVAL_SECONDS = 15.0
+#: How often it is looked whether one is to be told, in seconds.
+_LOOK_SECONDS = 1.0
 
 _MARKS = {
     "passed": "ok",
@@ -61,6 +63,7 @@ class LiveProgress:
         self._lock = threading.RLock()
         self._waits: dict[tuple[str, str], _Wait] = {}
         self._live: Live | None = None
+        self._left = threading.Event()
         self._began = clock()
 
     def __enter__(self) -> LiveProgress:
@@ -73,11 +76,18 @@ class LiveProgress:
                 console=console, get_renderable=self._drawn, transient=True, refresh_per_second=4
             )
             self._live.start()
+        elif self._verbosity >= 0:
+            threading.Thread(target=self._keep_telling, name="progress", daemon=True).start()
         return self
+
+    def _keep_telling(self) -> None:
+        while not self._left.wait(_LOOK_SECONDS):
+            self.tick()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left.set()
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -89,22 +99,44 @@ class LiveProgress:
                 self._print(line, style)
 
     def tick(self) -> None:
-        """Tell again of waits that go on, where nothing moves by itself; call it now and then."""
+        """Tell again of waits that go on, where nothing moves by itself."""
         if self._live is not None or self._verbosity < 0:
             return
         with self._lock:
-            for wait in self._waits.values():
+            for wait in self._innermost():
                 if self._clock() - wait.told_at >= WAIT_INTERVAL_SECONDS:
                     wait.told_at = self._clock()
                     self._print(wait.line(self._language, self._clock()), "")
+
+    def judging(self, item: str, cell: str, what: Text) -> None:
+        """A scenario waits for what it judges: *what*, in *cell*, until it is :meth:`judged`."""
+        with self._lock:
+            self._waits[item, "judged"] = _Wait(cell, what, 0.0, self._clock())
+
+    def judged(self, item: str) -> None:
+        """The scenario has its answer."""
+        with self._lock:
+            self._waits.pop((item, "judged"), None)
+
+    def _innermost(self) -> list[_Wait]:
+        """What is waited for, but of steps that wait for each other only the last of a cell."""
+        steps = {key[0]: wait for key, wait in self._waits.items() if key[1].startswith("step ")}
+        others = [wait for key, wait in self._waits.items() if not key[1].startswith("step ")]
+        return [*steps.values(), *others]
 
     def _lines(self, event: Event) -> list[tuple[str, str]]:
         kind, cell = event.get("type"), str(event.get("cell") or "")
         if kind == "waiting":
             return self._waiting(event, cell)
-        if kind in ("step", "result", "cell-finished"):
+        if kind == "cluster-ready":
+            for each in event.get("cells") or ():
+                self._waits.pop((str(each), "world"), None)
+        elif kind == "cell-finished":
+            self._waits = {key: wait for key, wait in self._waits.items() if key[0] != cell}
+        elif kind in ("step", "result"):
             self._waits.pop((cell, str(event.get("subject") or "sound")), None)
         if kind == "step":
+            self._note_step(event, cell)
             return self._step(event, cell)
         if kind == "result":
             return self._result(event, cell)
@@ -119,6 +151,14 @@ class LiveProgress:
         if self._live is None and self._verbosity >= 0:
             return [(wait.line(self._language, self._clock()), "dim")]
         return []
+
+    def _note_step(self, event: Event, cell: str) -> None:
+        """Only the VNode under test's: a twin's are not told of."""
+        key, name = (cell, f"step {event.get('step')}"), str(event.get("step"))
+        if event.get("state") != "started":
+            self._waits.pop(key, None)
+        elif event.get("subject") in (None, "sound"):
+            self._waits[key] = _Wait(cell, Text(name, name), 0.0, self._clock())
 
     def _step(self, event: Event, cell: str) -> list[tuple[str, str]]:
         if (
@@ -202,7 +242,7 @@ class LiveProgress:
         with self._lock:
             now = self._clock()
             return Styled(
-                "\n".join(wait.line(self._language, now) for wait in self._waits.values()), style="dim"
+                "\n".join(wait.line(self._language, now) for wait in self._innermost()), style="dim"
             )
 
 

@@ -30,6 +30,10 @@ FIRST_SERVICE_ADDRESS = "10.96.0.1"
 SERVICE_ACCOUNT_ISSUER = "https://kubernetes.default.svc"
 
 
+#: kube-controller-manager's default is 40 s; nobody wants to wait for that because a machine is busy.
+LONGEST_GRACE_SECONDS = 20.0
+
+
 @dataclass(frozen=True, slots=True)
 class ControlPlaneSettings:
     """What may be chosen about a control plane."""
@@ -39,6 +43,9 @@ class ControlPlaneSettings:
     address: str = LOOPBACK
     #: Seconds without heartbeat until a Node is NotReady. Kubernetes' default is 40: too long for a run.
     node_monitor_grace_seconds: float = 6.0
+    #: The grace is longer than that on a busy machine, where heartbeats are late: so many times what its API server
+    #: took to answer, :data:`LONGEST_GRACE_SECONDS` at most. 0 for the same on every machine.
+    node_monitor_grace_starts: float = 0.0
     #: How often the node controller looks. Kubernetes' default is 5 s, for clusters of thousands.
     node_monitor_period_seconds: float = 0.5
     #: Seconds that Pods stay bound to a NotReady Node, where a Pod does not say itself (1.13-1.26).

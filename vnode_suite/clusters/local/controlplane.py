@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -65,6 +65,7 @@ class LocalCluster:
     timings: Mapping[str, float]
     #: Where each program came from, by component.
     provenance: Mapping[str, Any]
+    #: As it was started: the grace is this machine's.
     settings: ControlPlaneSettings
     facts: VersionFacts
     binaries: ControlPlaneBinaries
@@ -201,6 +202,7 @@ class _Start:
         api = self._endpoint(self.settings.address, self.layout.api_server_port, material.ca_pem, "admin")
         self._await_health(API_SERVER, api, "/version", "answers")
         version_info = json.loads(api.request("GET", "/version").text)
+        self.settings = replace(self.settings, node_monitor_grace_seconds=self._grace())
         self._launch_controllers()
         self.tell("kube-apiserver, kube-controller-manager and kube-scheduler to be healthy")
         with ThreadPoolExecutor(3, thread_name_prefix="start") as pool:
@@ -230,6 +232,12 @@ class _Start:
             _ports=self.ports,
             _at_end=self.at_end,
         )
+
+    def _grace(self) -> float:
+        """Seconds without heartbeat until a Node is NotReady, at the pace that this machine has shown."""
+        least = self.settings.node_monitor_grace_seconds
+        paced = self.settings.node_monitor_grace_starts * self.timings[f"{API_SERVER} answers"]
+        return max(least, min(paced, arguments.LONGEST_GRACE_SECONDS))
 
     def undo(self) -> None:
         """Stop what was started."""
