@@ -49,12 +49,12 @@ if TYPE_CHECKING:
     from vnode_suite.connection.run import Run
     from vnode_suite.connection.world import World
 
-#: How soon a lost heartbeat shows, in seconds (kube-controller-manager's default: 40 and 5): after four that did not
-#: come, as there.
-NODE_MONITOR_GRACE = 4.0
+#: How soon a lost heartbeat shows, in seconds (kube-controller-manager's default: 40 and 5): after a few that did
+#: not come, as there.
+NODE_MONITOR_GRACE = 3.5
 NODE_MONITOR_PERIOD = 0.5
 #: ... and on a busy machine so many times what the API server took to answer: 2 s on two idle cores.
-NODE_MONITOR_GRACE_STARTS = 2.0
+NODE_MONITOR_GRACE_STARTS = 1.75
 #: Of an API server on a network of its own, where nobody else has it: kubeadm's.
 API_SERVER_PORT = 6443
 #: The label by which a node is known as a VNode (the page's exclusion rests on it).
