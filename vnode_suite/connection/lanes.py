@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
     from vnode_suite.model import Defect
 
-#: A ClusterRole of the server's own is everybody's: its turn is every cell's.
-_OF_EVERY_IDENTITY = frozenset({"system-node-role-emptied"})
 #: Clauses whose twins are looked at on a control plane beside the one that is judged: of the cell nothing changes.
 _LOOKED_AT_ELSEWHERE = frozenset({"CREATE-07"})
 
@@ -48,7 +46,7 @@ class Turn:
     @property
     def is_everybodys(self) -> bool:
         """Whether other cells would notice: kube-proxy's DaemonSet and the server's own roles are shared."""
-        return self.defect.where == "cluster" or self.defect.name in _OF_EVERY_IDENTITY
+        return self.defect.where == "cluster" or self.defect.shared
 
     @property
     def lane(self) -> str:

@@ -120,6 +120,7 @@ def _defect(record: Mapping[str, Any], needs: Mapping[str, tuple[str, ...]]) -> 
         profile=record.get("profile", Profile.STANDARD.value),
         identities=tuple(record.get("identities", ())),
         minors=tuple(record.get("minors", ())),
+        shared=bool(record.get("shared", False)),
     )
 
 

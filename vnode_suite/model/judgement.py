@@ -128,6 +128,8 @@ class Defect:
     identities: tuple[str, ...] = ()
     #: Minors for which it makes sense; empty: all.
     minors: tuple[str, ...] = ()
+    #: Whether it changes what was there before the run: every cell has it then, and nobody else's cluster may.
+    shared: bool = False
 
     def reason_for(self, clause: str) -> str:
         """The declared reason for *clause* (KeyError if the defect does not fail it)."""

@@ -134,7 +134,7 @@ class Casebook:
             return False
         if self.settings.cluster.provider is not Provider.EXISTING:
             return True
-        if defect.scope == "own-cluster" or defect.name in _TOUCHES_EVERYBODY:
+        if defect.scope == "own-cluster" or defect.shared:
             return False
         return self.settings.cluster.apply_exclusion != "off" or not defect.name.startswith("kube-proxy-")
 
@@ -176,8 +176,6 @@ _NO_SOAK = Text(
     "DURATION",
     "该集群的证书续签无法在几分钟内观察到：请使用 --vnode-profile full --vnode-soak DURATION",
 )
-#: Defects that change what was there before the run: never made on a cluster of somebody else's.
-_TOUCHES_EVERYBODY = frozenset({"system-node-role-emptied", "foreign-label-added"})
 
 #: Sound cases first, then twins that disturb nobody, then those that need the cell for themselves; what closes
 #: the connection (chapter CLEAN) comes after all cells of the version, which share a cluster.
