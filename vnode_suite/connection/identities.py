@@ -151,5 +151,11 @@ def inject_defects(subject: Subject, generated: Generated) -> None:
     for name in sorted(
         subject.defects_at("access") - {"no-right-to-create-secrets", "endpoints-right-missing"}
     ):
-        stack.enter_context(rights.with_defect(name))
+        # What several cells have is taken from all of them by the first, which also gives it back.
+        with subject.world.shared_defects_guard:
+            if subject.cell.run.defects.defect(name).shared:
+                if name in subject.world.shared_defects:
+                    continue
+                subject.world.shared_defects.add(name)
+            stack.enter_context(rights.with_defect(name))
     subject.cell.keep_until_closed(stack)

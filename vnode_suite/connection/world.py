@@ -72,6 +72,9 @@ class World:
         self.kube_proxy: KubeProxy | None
         self.before: Snapshot
         self.exclusion_guard = threading.RLock()
+        #: Defects in force that every cell has while one does.
+        self.shared_defects: set[str] = set()
+        self.shared_defects_guard = threading.Lock()
         self.closing_guard = threading.RLock()
         self.exclusion: Applied | None = None
         self.exclusion_entry: Entry | None = None
