@@ -88,7 +88,8 @@ class Bench:
         if self.left_out:
             arguments.append(f"--vnode-clause={','.join(c for c in chapters if c not in self.left_out)}")
         with (self.folder / f"{name}.txt").open("w") as log, _silent(log), _opening(self):
-            pytest.main([*arguments, str(ROOT / "scenarios")])
+            if pytest.main([*arguments, str(ROOT / "scenarios")]) == pytest.ExitCode.INTERRUPTED:
+                raise KeyboardInterrupt
         self.tidy()
         report = json.loads((reports / "latest" / "report.json").read_text(encoding="utf-8"))
         return {(row["cell"], row["clause"]): (row["status"], row["reason"]) for row in report["results"]}

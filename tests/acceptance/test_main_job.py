@@ -49,6 +49,20 @@ def test_quick_run_conforms(launch) -> None:
     assert "1.22-bootstrap  ready" in job.output
 
 
+def test_an_administrator_s_credential_may_be_used_as_it_is(launch) -> None:
+    """Conformant, with what it could do beyond need said; the control is a credential that may do nothing."""
+    chosen = ("--vnode-identity", "admin", "--vnode-clause", "PERM,KCFG-11,KCFG-12")
+    job = launch("--vnode-profile", "standard", "--vnode-controls", "on", *chosen)
+    assert job.ended() == 0, job.output
+    said = {row["clause"]: row["actual"] for row in job.report["results"]}
+    assert "delete secrets" in said["KCFG-11"]
+    assert "system:serviceaccount:kube-system:" in said["KCFG-12"]
+    caught = {row["clause"] for row in job.report["controls"] if row["defect"] == "admin-without-rights"}
+    assert {"PERM-01", "PERM-02", "PERM-05", "PERM-06"} <= caught
+    assert all(row["caught"] for row in job.report["controls"])
+    assert not job.report["cleanup"]["left"]
+
+
 def test_two_versions_on_two_workers(launch) -> None:
     """One control plane a version, each worker its own; one report with both."""
     pytest.importorskip("xdist")

@@ -38,9 +38,9 @@ def test_endpoints_are_granted_only_when_asked_for(identity: Identity) -> None:
     assert with_it - without == ENDPOINTS
 
 
-def test_an_admin_needs_no_grant() -> None:
-    """A cluster-admin kubeconfig is used as it is."""
-    assert grants(Identity.ADMIN, extra_privilege=True) == ()
+def test_an_admin_is_given_everything_by_one_binding() -> None:
+    """Which goes with the run, as no certificate of system:masters would."""
+    assert [grant.right.role for grant in grants(Identity.ADMIN, extra_privilege=True)] == ["cluster-admin"]
 
 
 def test_each_right_is_told_by_a_question_of_its_own() -> None:

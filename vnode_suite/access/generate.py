@@ -71,15 +71,22 @@ def bootstrap_objects(
     return (secret, *rbac_objects(grants(Identity.BOOTSTRAP, extra_privilege=extra_privilege), naming))
 
 
-def serviceaccount_objects(naming: Naming, *, extra_privilege: bool, with_secret: bool) -> tuple[Json, ...]:
-    """All objects of a ServiceAccount identity, in the order in which they are made."""
+def serviceaccount_objects(
+    naming: Naming,
+    *,
+    extra_privilege: bool,
+    with_secret: bool,
+    identity: Identity = Identity.SERVICEACCOUNT,
+) -> tuple[Json, ...]:
+    """All objects of a ServiceAccount that holds what *identity* does, in the order in which they are made."""
+    return account_objects(naming, grants(identity, extra_privilege=extra_privilege), with_secret=with_secret)
+
+
+def account_objects(naming: Naming, granted: tuple[Grant, ...], *, with_secret: bool) -> tuple[Json, ...]:
+    """A ServiceAccount, the Secret that its token is to be in, and what it may do."""
     account = objects.serviceaccount(naming.serviceaccount, naming)
     secret = (objects.token_secret(naming.serviceaccount, naming),) if with_secret else ()
-    return (
-        account,
-        *secret,
-        *rbac_objects(grants(Identity.SERVICEACCOUNT, extra_privilege=extra_privilege), naming),
-    )
+    return (account, *secret, *rbac_objects(granted, naming))
 
 
 def generate_bootstrap(
@@ -137,9 +144,35 @@ def generate_serviceaccount(
         API (10 minutes at least).
     :raises AccessError: a step was refused; what was made by then is gone again.
     """
-    account = naming.serviceaccount
-    bodies = serviceaccount_objects(naming, extra_privilege=extra_privilege, with_secret=token_life is None)
     granted = grants(Identity.SERVICEACCOUNT, extra_privilege=extra_privilege)
+    return _account(making, cluster, naming, Identity.SERVICEACCOUNT, granted, token_life, server)
+
+
+def generate_admin(
+    making: Making, cluster: AdminCluster, naming: Naming, *, powerless: bool = False
+) -> Generated:
+    """Make an administrator's credential, and the kubeconfig that holds it: a ServiceAccount bound to cluster-admin.
+
+    A certificate of an administrator's own could never be taken back; this one goes with its binding.
+
+    :param powerless: leave the binding out (the defect ``admin-without-rights``).
+    :raises AccessError: a step was refused; what was made by then is gone again.
+    """
+    granted = () if powerless else grants(Identity.ADMIN)
+    return _account(making, cluster, naming, Identity.ADMIN, granted, None, None)
+
+
+def _account(
+    making: Making,
+    cluster: AdminCluster,
+    naming: Naming,
+    identity: Identity,
+    granted: tuple[Grant, ...],
+    token_life: timedelta | None,
+    server: str | None,
+) -> Generated:
+    account = naming.serviceaccount
+    bodies = account_objects(naming, granted, with_secret=token_life is None)
     with _taken_back_on_failure(making) as made:
         for body in bodies:
             made.append(making.ensure(body))
@@ -151,7 +184,7 @@ def generate_serviceaccount(
         await_token(making.kube, cluster.ca_pem, value)
         await_granted(making.kube, granted, naming)
     return Generated(
-        Identity.SERVICEACCOUNT,
+        identity,
         Secret(build(cluster, {"token": value.reveal()}, server=server), "kubeconfig"),
         value,
         objects.username(account),

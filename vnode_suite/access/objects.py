@@ -61,11 +61,13 @@ class Naming:
 
     run: str | None = None
     cell: str | None = None
+    #: Another one in the same cell, with the same labels.
+    other: str | None = None
 
     @property
     def prefix(self) -> str:
         """What the names of cluster-wide objects begin with."""
-        return "-".join([SUITE, *(part for part in (self.run, self.cell) if part)]).lower()
+        return "-".join([SUITE, *(part for part in (self.run, self.cell, self.other) if part)]).lower()
 
     @property
     def serviceaccount(self) -> str:

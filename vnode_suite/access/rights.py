@@ -116,6 +116,11 @@ CLAIMS_PATCH = Right(
 ENDPOINTS_CREATE = Right("endpoints-create", Kind.EXTRA_PRIVILEGE, rule=Rule(("create",), "endpoints"))
 ENDPOINTS_UPDATE = Right("endpoints-update", Kind.EXTRA_PRIVILEGE, rule=Rule(("update",), "endpoints"))
 
+#: No line of the page's table: what an administrator's kubeconfig, used as it is, can do.
+CLUSTER_ADMIN = Right(
+    "cluster-admin", Kind.STANDARD, role="cluster-admin", telling=Rule(("delete",), "namespaces")
+)
+
 RIGHTS: tuple[Right, ...] = (
     SYSTEM_NODE,
     SYSTEM_NODE_PROXIER,
@@ -145,12 +150,12 @@ def right(name: str) -> Right:
 
 
 def grants(identity: Identity, *, extra_privilege: bool = False) -> tuple[Grant, ...]:
-    """What `identity` needs, right by right; nothing for an admin kubeconfig, which has it all.
+    """What `identity` is given, right by right; an administrator's is all there is.
 
     :param extra_privilege: also create and update of endpoints, which the page asks for on 1.13 only.
     """
     if identity is Identity.ADMIN:
-        return ()
+        return (Grant(CLUSTER_ADMIN, Holder.SERVICEACCOUNT),)
     kinds = {Kind.STANDARD, Kind.EXTRA} | ({Kind.EXTRA_PRIVILEGE} if extra_privilege else set())
     wanted = [one for one in RIGHTS if one.kind in kinds]
     if identity is Identity.SERVICEACCOUNT:

@@ -101,7 +101,7 @@ class Exercised:
 
     rights: Rights
     #: Verb to what the server answered when it was really done: empty for success, else its refusal. None at all
-    #: where nobody has the credential.
+    #: where nobody has the credential, or what is denied anyway has nothing to be done to.
     done: tuple[tuple[str, str], ...]
 
 
@@ -111,7 +111,7 @@ def _allowed_and_done(exercised: Exercised, prefix: str, slug: str) -> Judgement
     verbs = ", ".join(verb for verb, _ in exercised.done) or ", ".join(asked)
     how = ("by review and by doing it", "权限审查与实际操作一致")
     if not exercised.done:
-        how = ("by review alone: nobody has the credential", "仅权限审查:没有凭据")
+        how = ("by review alone", "仅权限审查")
     expected = Text(
         f"{rights.user} may {verbs} {prefix}, {how[0]}",
         f"{rights.user} 可以对 {prefix} 执行 {verbs}({how[1]})",

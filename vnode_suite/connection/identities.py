@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from vnode_suite.access.deployment import approver_access
 from vnode_suite.access.generate import (
     SHORTEST_TOKEN,
     Generated,
+    generate_admin,
     generate_bootstrap,
     generate_serviceaccount,
     requested_token,
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
     from vnode_suite.connection.subject import Subject
 
+#: What is taken for an administrator's credential, and may do nothing.
+POWERLESS = "admin-without-rights"
+#: Defects of rights that are there from the beginning, and not put in force afterwards.
+_FROM_THE_BEGINNING = frozenset({"no-right-to-create-secrets", "endpoints-right-missing", POWERLESS})
 _approvers_guard = threading.Lock()
 _CERTIFICATE_DEFECTS = frozenset(
     {"server-certificate-wrong-name", "server-certificate-expired", "server-certificate-not-yet-valid"}
@@ -50,6 +56,10 @@ def generate(subject: Subject, kube: KubeClient) -> Generated:
     admin = cell.world.admin
     if cell.cell.identity is Identity.BOOTSTRAP:
         return generate_bootstrap(making, admin, cell.naming, extra_privilege=extra)
+    if cell.cell.identity is Identity.ADMIN:
+        powerless = subject.has(POWERLESS)
+        naming = cell.naming if subject.sound is None else replace(cell.naming, other="powerless")
+        return generate_admin(making, admin, naming, powerless=powerless)
     life: timedelta | None = SHORTEST_TOKEN if subject.has("token-short-lived") else None
     return generate_serviceaccount(making, admin, cell.naming, extra_privilege=extra, token_life=life)
 
@@ -148,9 +158,7 @@ def inject_defects(subject: Subject, generated: Generated) -> None:
     """Put the run's own defects of rights in force until the cell is closed."""
     rights = Holding(subject.cell.making, subject.cell.naming, generated.granted)
     stack = ExitStack()
-    for name in sorted(
-        subject.defects_at("access") - {"no-right-to-create-secrets", "endpoints-right-missing"}
-    ):
+    for name in sorted(subject.defects_at("access") - _FROM_THE_BEGINNING):
         # What several cells have is taken from all of them by the first, which also gives it back.
         with subject.world.shared_defects_guard:
             if subject.cell.run.defects.defect(name).shared:

@@ -202,9 +202,8 @@ def _identity_objects(cell: Cell, version: KubernetesVersion) -> list[Json]:
         made = bootstrap_objects(naming, token, expires=None, extra_privilege=extra)
         account = account_name(naming)
         return [*made, *rights_objects(naming), token_secret(account, naming)]
-    if cell.identity is Identity.SERVICEACCOUNT:
-        return [*serviceaccount_objects(naming, extra_privilege=extra, with_secret=True)]
-    return []
+    made = serviceaccount_objects(naming, extra_privilege=extra, with_secret=True, identity=cell.identity)
+    return [*made]
 
 
 def _changed(settings: Settings) -> Iterator[Text]:

@@ -81,9 +81,10 @@ def cluster_objects(subject: Subject) -> Observation[Gone]:
     with leftovers.unlabelled_node(subject) as planted:
         left = leftovers.leftovers(subject)
         made = closed.objects_of(subject) + planted
-    gone = Gone(
-        made, left, kept=_kept(subject, "Node"), may_be_none=bool(closed.kept) or not subject.owns_vnode
-    )
+    may_be_none = bool(closed.kept) or not subject.owns_vnode
+    if not made and not left and not may_be_none:
+        raise StepNotReached(_why_none(subject, "identity"))
+    gone = Gone(made, left, kept=_kept(subject, "Node"), may_be_none=may_be_none)
     return Observation(gone, Source.CLUSTER, evidence=(Evidence("made", "\n".join(made)),))
 
 

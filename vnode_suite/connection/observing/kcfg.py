@@ -36,6 +36,7 @@ from vnode_suite.connection import identities
 from vnode_suite.connection.observing.pre import handed_view, resolve_here, told_by_the_vnode
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
+from vnode_suite.core.documents import load_yaml
 from vnode_suite.model import Evidence, Identity, Observation, Source, Text, Unreached
 
 #: What OpenSSL says (``verify_code``), and what a check calls it. Codes: openssl-verification-options(1).
@@ -177,6 +178,7 @@ def token_life(subject: Subject) -> Observation[TokenLife]:
 
 def mode(subject: Subject) -> Observation[str]:
     """The identity's name, for what is only said."""
+    subject.identity()
     return Observation(subject.identity_kind.value, Source.LOCAL)
 
 
@@ -312,11 +314,25 @@ def _asked(text: str) -> tuple[str, str]:
             # Nobody was asked: whether the credential is good cannot be told.
             detail = Text(silent.detail, silent.detail)
             raise StepNotReached(Unreached("api-server", "not-reached", detail)) from None
+        if answer.status == 404:
+            # Nothing is refused to an administrator, who may ask who bears a token.
+            return _bearer(client, text), ""
     message = json.loads(answer.text).get("message", "") if answer.text.startswith("{") else answer.text
     if answer.status == 401:
         return "", message or "Unauthorized"
     named = re.search(r'User "([^"]+)"', message)
-    return (named.group(1), "") if named else ("system:masters (nothing is refused)", "")
+    return (named.group(1) if named else f"somebody whom the refusal does not name: {message[:200]}"), ""
+
+
+def _bearer(client: KubeClient, text: str) -> str:
+    """Whom the server takes the token in a kubeconfig's *text* for, asked with that very token."""
+    token = load_yaml(text)["users"][0]["user"].get("token")
+    if not token:
+        # A certificate is reviewed by nobody.
+        return "an administrator, to whom nothing is refused"
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+    status = client.create("/apis/authentication.k8s.io/v1/tokenreviews", review).get("status") or {}
+    return str((status.get("user") or {}).get("username", ""))
 
 
 def declared_mode(subject: Subject) -> Observation[Mode]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 from vnode_suite.access.rights import CERTIFICATES_GROUP
 from vnode_suite.checks.perm import Exercised, Rights, Sweep
 from vnode_suite.clusters.kube import AccessRequest, KubeClient
+from vnode_suite.connection.steps import Outcome
 from vnode_suite.connection.subject import Subject
 from vnode_suite.data.minimums import minimum_rules
 from vnode_suite.model import Identity, Observation
@@ -30,7 +32,13 @@ def role(subject: Subject, name: str) -> Observation[Rights]:
     below = tuple(str(request) for request in minimum if request not in covered)
     asked = tuple(dict.fromkeys((*granted, *minimum)))
     return rights.ask(
-        subject.world.kube, asked, user=user, groups=groups, source=f"ClusterRole {name}", below_minimum=below
+        subject.world.kube,
+        asked,
+        user=user,
+        groups=groups,
+        source=f"ClusterRole {name}",
+        below_minimum=below,
+        client=subject.outcome(subject.client).product,
     )
 
 
@@ -65,11 +73,16 @@ def pods(subject: Subject) -> Observation[Exercised]:
     reviewed = _ask(
         subject, [AccessRequest("update", "pods"), AccessRequest("patch", "pods")], "pods update and patch"
     )
-    if subject.reviewed_only:
+    holder = subject.sound or subject
+    if subject.reviewed_only or _denied_before(reviewed, holder.outcome(holder.pod)):
         return rights.reviewed_alone(reviewed)
-    pod = (subject.sound or subject).pod().name
-    path = f"/api/v1/namespaces/default/pods/{pod}"
+    path = f"/api/v1/namespaces/default/pods/{holder.pod().name}"
     return rights.exercise(reviewed, subject.client(), path, marker=secrets.token_hex(4))
+
+
+def _denied_before(reviewed: Observation[Rights], step: Outcome[Any]) -> bool:
+    """Whether nothing is allowed and the *step* before really doing it was not reached: the denial stands without."""
+    return not step.reached and not any(answer.allowed for answer in reviewed.value.answers)
 
 
 def claims(subject: Subject) -> Observation[Exercised]:
@@ -79,7 +92,7 @@ def claims(subject: Subject) -> Observation[Exercised]:
         [AccessRequest(verb, "persistentvolumeclaims") for verb in ("update", "patch")],
         "persistentvolumeclaims update and patch",
     )
-    if subject.reviewed_only:
+    if subject.reviewed_only or _denied_before(reviewed, subject.outcome(subject.node)):
         return rights.reviewed_alone(reviewed)
     subject.node()
     name = f"vnode-suite-{subject.cell.run.id}-{secrets.token_hex(3)}"
