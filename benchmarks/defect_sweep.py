@@ -47,8 +47,9 @@ GIVEN = ("--vnode-site=idc", "--vnode-taint=vnode-suite/sweep=yes:NoSchedule")
 #: Defects that are one only under such an option.
 GIVEN_WITH = {"identity-not-bootstrap": ("--vnode-security-required",)}
 
-#: Judged all the same where only the VNode under test was not made: those made to fail on purpose were.
-JUDGED_ON_OTHERS = frozenset({"CLEAN-01"})
+#: Judged all the same where only the VNode under test was not made, or not its identity: those made to fail on purpose
+#: were, and what approves requests.
+JUDGED_ON_OTHERS = frozenset({"CLEAN-01", "CLEAN-02"})
 
 #: Cell and clause to status and reason.
 Rows = Mapping[tuple[str, str], tuple[str, str]]

@@ -42,6 +42,14 @@ def test_mark_with_its_argument_selects_a_clause(project: Project) -> None:
     assert not outcome.report["verdict"]["accepted"]
 
 
+@pytest.mark.parametrize(("defect", "told"), [("port-10250-closed", True), ("vnode-never-registers", False)])
+def test_a_defect_that_nothing_selected_can_notice_is_told(project: Project, defect: str, told: bool) -> None:
+    """A conformant verdict would say nothing of it."""
+    outcome = project.run("-m", "clause(id='NODE-01')", f"--vnode-defect={defect}")
+    notes = [note["text"]["en"] for note in outcome.of_type("note") if isinstance(note["text"], dict)]
+    assert [f"--vnode-defect {defect}: nothing" in note for note in notes] == [True] * told
+
+
 def test_keyword_selects_a_cell(project: Project) -> None:
     """The other cell is not part of the run."""
     outcome = project.run("-k", "bootstrap")

@@ -63,6 +63,20 @@ def tell_the_beginning(run: Run, casebook: Casebook, arguments: Sequence[object]
             record_deselected(run, case)
     if missing := casebook.controls_not_to_be_had():
         run.ledger.write("note", text=controls_left_out(missing, settings.cloud.cloud))
+    for name in scope.defects:
+        seen_by = tuple(dict(run.defects.defect(name).fails))
+        if judged.isdisjoint(seen_by):
+            run.ledger.write("note", text=_not_noticed(name, seen_by))
+
+
+def _not_noticed(defect: str, clauses: Sequence[str]) -> Text:
+    """A defect asked for that no clause of this run can notice: a conformant verdict says nothing of it."""
+    names = ", ".join(clauses)
+    return Text(
+        f"--vnode-defect {defect}: nothing that this run judges can notice it; {names} would, with another profile, "
+        "identity or selection",
+        f"--vnode-defect {defect}:本次运行判定的条款均无法发现该缺陷;更换 profile、身份或条款选择后,{names} 可以发现",
+    )
 
 
 def _suite_version() -> str:
