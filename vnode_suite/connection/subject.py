@@ -198,7 +198,9 @@ class Subject:
     @step("kubeconfig")
     def kubeconfig(self) -> Handed:
         """The kubeconfig as it will be handed over, whatever is wrong with it."""
-        if self._shares("kubeconfig", "observer", "server") and not self.has("no-right-to-create-secrets"):
+        # One that is to fail for a cause of its own is handed nothing else that is wrong.
+        shares = self.gated and self._shares("kubeconfig", "observer", "server")
+        if shares and not self.has("no-right-to-create-secrets"):
             assert self.sound is not None  # noqa: S101 - narrowing
             return self.sound.kubeconfig()
         return identities.handed(self)

@@ -130,7 +130,8 @@ def settled(subject: Subject) -> tuple[VirtualNode, Evidence]:
         poll(
             addressed,
             what=f"an address of {created.id}",
-            deadline_seconds=subject.cell.seconds("describe-consistent"),
+            # The call that gives it has been answered: it comes with the VNode's own start.
+            deadline_seconds=subject.cell.seconds("node-registered"),
             interval_seconds=ASK_AGAIN,
         )
     return described(subject)
