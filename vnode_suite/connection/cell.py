@@ -39,7 +39,8 @@ class CellRun:
         self.cell = cell
         self.naming = Naming(run=world.run.id, cell=cell.id)
         self.making = Making(world.kube, world.run.journal, world.ref)
-        injected = frozenset(world.run.settings.scope.defects)
+        wanted = map(world.run.defects.defect, world.run.settings.scope.defects)
+        injected = frozenset(defect.name for defect in wanted if defect.concerns(cell.identity, cell.minor))
         given = world.run.settings.given
         self.sound: Subject = GivenSubject(self, given) if given else Subject(self, "sound", injected)
         #: What is accepted: the VNode under test, and those beside it.

@@ -59,9 +59,7 @@ class Defects:
         return tuple(
             defect
             for defect in self.controls(clause)
-            if (not defect.identities or identity in defect.identities)
-            and (not defect.minors or minor in defect.minors)
-            and _RANK[defect.profile] <= _RANK[profile]
+            if defect.concerns(identity, minor) and _RANK[defect.profile] <= _RANK[profile]
         )
 
     def tolerated_by(self, clause: str) -> tuple[Defect, ...]:

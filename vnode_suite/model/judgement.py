@@ -131,6 +131,12 @@ class Defect:
     #: Whether it changes what was there before the run: every cell has it then, and nobody else's cluster may.
     shared: bool = False
 
+    def concerns(self, identity: str, minor: str) -> bool:
+        """Whether it is a defect at all for this identity, on this minor."""
+        return (not self.identities or identity in self.identities) and (
+            not self.minors or minor in self.minors
+        )
+
     def reason_for(self, clause: str) -> str:
         """The declared reason for *clause* (KeyError if the defect does not fail it)."""
         return dict(self.fails)[clause]
