@@ -53,6 +53,8 @@ JUDGED_ON_OTHERS = frozenset({"CLEAN-01", "CLEAN-02"})
 
 #: What follows from it depends on there being an approver, which the cell of another identity brings.
 WITH_EVERY_IDENTITY = frozenset({"tls-flag-on-with-token"})
+#: Those who have it are one Node: one VNode at a time.
+ONE_AT_A_TIME = frozenset({"node-name-vnode1"})
 #: Defects of names, which the kubeconfig of a control plane of the run's own has none of.
 OF_NAMES = frozenset({"dns-no-such-host", "dns-wrong-address"})
 
@@ -113,7 +115,7 @@ class Bench:
 
 @contextlib.contextmanager
 def _opening(bench: Bench) -> Iterator[None]:
-    with mock.patch.dict(OPENINGS, {Provider.LOCAL: bench.open}):  # type: ignore[arg-type]
+    with mock.patch.dict(OPENINGS, {Provider.LOCAL: bench.open}):
         yield
 
 
@@ -199,7 +201,11 @@ def main() -> int:
                 continue
             if defect.name in WITH_EVERY_IDENTITY:
                 concerned = identities
-            extra = (f"--vnode-profile={defect.profile}",) if defect.profile == "full" else ()
+            elif defect.name in ONE_AT_A_TIME:
+                concerned = concerned[:1]
+            extra: tuple[str, ...] = (
+                (f"--vnode-profile={defect.profile}",) if defect.profile == "full" else ()
+            )
             extra += GIVEN_WITH.get(defect.name, ())
             if extra not in sound:
                 sound[extra] = stand.run(f"sound-{len(sound)}", identities, *extra)

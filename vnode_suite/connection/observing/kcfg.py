@@ -317,6 +317,9 @@ def _asked(text: str) -> tuple[str, str]:
         if answer.status == 404:
             # Nothing is refused to an administrator, who may ask who bears a token.
             return _bearer(client, text), ""
+    if answer.status == 429 or answer.status >= 500:
+        detail = Text(f"it answers {answer.status}", f"其应答为 {answer.status}")
+        raise StepNotReached(Unreached("api-server", "too-busy", detail))
     message = json.loads(answer.text).get("message", "") if answer.text.startswith("{") else answer.text
     if answer.status == 401:
         return "", message or "Unauthorized"
