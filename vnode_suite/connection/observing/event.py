@@ -65,11 +65,17 @@ def _told(failing: Subject) -> Observation[Events]:
         retire(failing)
 
 
-def _named(subject: Subject, cause: str, *, by: str = "") -> Observation[Named]:
-    """What a VNode that fails by the defect *by* (of the cause's own name by default) says, diagnosed."""
+def _named(subject: Subject, cause: str, *, by: str = "", near_miss: str) -> Observation[Named]:
+    """What a VNode that fails by the defect *by* (of the cause's own name by default) says, diagnosed.
+
+    :param near_miss: the defect by which it says something else instead.
+    :raises StepNotReached: it says nothing, which EVENT-01 judges.
+    """
     seen = _failing(subject, by or cause).observe(_told)
-    changed = [_NEAR_MISSES[name] for name in sorted(subject.defects & _NEAR_MISSES.keys())]
-    messages = tuple(changed) or seen.value.messages
+    messages = (_NEAR_MISSES[near_miss],) if subject.has(near_miss) else seen.value.messages
+    if not messages:
+        detail = Text("the VNode has no events to name a cause by", "VNode 没有可用于判断原因的事件")
+        raise StepNotReached(Unreached("events", "no-events", detail))
     found = diagnose(messages)
     value = Named(cause, tuple(match.cause for match in found.causes), tuple(found.unknown), messages)
     return Observation(value, Source.CLOUD, evidence=seen.evidence)
@@ -78,13 +84,14 @@ def _named(subject: Subject, cause: str, *, by: str = "") -> Observation[Named]:
 def unreachable(subject: Subject) -> Observation[Named]:
     """What the events of a VNode that cannot reach the API server are diagnosed as."""
     _needs_packets(subject)
-    return _named(subject, UNREACHABLE)
+    return _named(subject, UNREACHABLE, near_miss="near-miss-time-out")
 
 
 def no_such_host(subject: Subject) -> Observation[Named]:
     """What the events of a VNode whose DNS lacks the name are diagnosed as."""
     _needs_packets(subject)
-    return _named(subject, NO_SUCH_HOST, by="kubeconfig-server-name-unresolvable")
+    by = "kubeconfig-server-name-unresolvable"
+    return _named(subject, NO_SUCH_HOST, by=by, near_miss="near-miss-no-such-host")
 
 
 #: Defect that provokes a cause, and the cause that the diagnosis must name.
@@ -113,5 +120,7 @@ def further(subject: Subject) -> Observation[Causes]:
     full = subject.cell.run.settings.scope.profile is Profile.FULL
     wanted = (*FURTHER, *(FURTHER_IN_FULL if full else ()))
     with ThreadPoolExecutor(_FAILING_AT_ONCE, thread_name_prefix="further") as pool:
-        cases = pool.map(lambda each: _named(subject, each[1], by=each[0]).value, wanted)
+        cases = pool.map(
+            lambda each: _named(subject, each[1], by=each[0], near_miss="unknown-event").value, wanted
+        )
         return Observation(Causes(tuple(cases)), Source.CLOUD)

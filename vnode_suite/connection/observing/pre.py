@@ -265,11 +265,15 @@ def both_ways(subject: Subject) -> Observation[BothWays]:
 
     there = reach(subject)
     needs_a_way_back(subject)
-    slug, said = node_proxy(
-        subject.world.kube, subject.node().name, 10250, timeout_seconds=subject.cell.seconds("port-answer")
-    )
-    # Who refuses has answered: the way back is there, and PORT-01 says that the port is closed.
-    back = slug in ("", "refused")
+    back, said = False, ""
+    for port in (10250, 10255):
+        slug, said = node_proxy(
+            subject.world.kube, subject.node().name, port, timeout_seconds=subject.cell.seconds("port-answer")
+        )
+        # Who refuses has answered. Where either port does, the way is there, and PORT-01 or PORT-02 says of the other.
+        back = slug in ("", "refused")
+        if back:
+            break
     return Observation(
         BothWays(bool(there.value.connected), back, there.value.error if back else said[:200]),
         Source.NETWORK,
