@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from vnode_suite.checks.port import Answer, predicted
+from vnode_suite.clusters.kube import KubeUnreachable
 from vnode_suite.clusters.members import api_servers
 from vnode_suite.connection.observing.param import from_api_servers
 from vnode_suite.connection.observing.pre import needs_a_way_back
@@ -73,6 +74,11 @@ def streams(subject: Subject) -> Observation[Answer]:
         ("attach", "/attach?stdout=true"),
         ("port-forward", "/portforward"),
     ):
-        answer = kube.raw(f"{base}{path}", "POST", timeout_seconds=subject.cell.seconds("port-answer"))
-        ways.append((name, "" if answer.status < 400 else f"HTTP {answer.status}"))
+        try:
+            answer = kube.raw(f"{base}{path}", "POST", timeout_seconds=subject.cell.seconds("port-answer"))
+        except KubeUnreachable as silent:
+            # The API server itself waits for the VNode.
+            ways.append((name, silent.detail))
+        else:
+            ways.append((name, "" if answer.status < 400 else f"HTTP {answer.status}"))
     return Observation(Answer(10250, tuple(ways)), Source.NETWORK)
