@@ -58,7 +58,8 @@ def _kube_proxy_terms(cell: CellRun, defect: str) -> Iterator[None]:
 @contextmanager
 def stray_daemonset(cell: CellRun) -> Iterator[None]:
     """A DaemonSet like a network plug-in's: it tolerates everything and nobody keeps it off."""
-    name = f"vnode-suite-{cell.run.id}-{cell.cell.id}-stray"
+    # Its container is called the same, and such a name takes no dots.
+    name = f"vnode-suite-{cell.run.id}-{cell.cell.id}-stray".replace(".", "-")
     making, body = cell.making, {**kube_proxy(name)}
     body["metadata"]["labels"] = {**body["metadata"]["labels"], **cell.naming.labels}
     made = making.ensure(body)
