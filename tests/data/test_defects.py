@@ -156,6 +156,23 @@ def test_controls_suit_cell_and_profile() -> None:
     assert names("PERM-01", "1.22", Identity.ADMIN, Profile.STANDARD) == {"admin-without-rights"}
 
 
+@pytest.mark.parametrize(
+    ("name", "identity", "minor", "concerned"),
+    [
+        ("tls-flag-on-with-token", "serviceaccount", "1.22", True),
+        ("tls-flag-on-with-token", "bootstrap", "1.22", False),
+        ("endpoints-right-missing", "bootstrap", "1.13", True),
+        ("endpoints-right-missing", "bootstrap", "1.14", False),
+        ("port-10250-closed", "admin", "1.22", True),
+    ],
+)
+def test_a_defect_concerns_the_cells_where_it_is_one(
+    name: str, identity: str, minor: str, concerned: bool
+) -> None:
+    """One that is asked for leaves the others alone."""
+    assert load_defects().defect(name).concerns(identity, minor) is concerned
+
+
 def test_a_reason_is_found_by_clause() -> None:
     """The declared reason of a defect for a clause, and an error for a clause that it leaves alone."""
     defect = load_defects().defect("kube-proxy-not-excluded")
