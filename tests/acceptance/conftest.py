@@ -74,15 +74,18 @@ class Job:
         return self.process.wait(PATIENCE_SECONDS)
 
     def traces(self) -> list[str]:
-        """What there still is of it: processes that name its folders, links of its networks, folders."""
+        """What there still is of it: processes of its session or that name its folders, links of its networks."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     argv = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
                 except OSError:
                     continue
-                if f"vnode-suite-{self.run_id}" in argv:
+                # A worker that has not noticed yet that its controller is gone names no folder.
+                own = int(session) == self.process.pid and state != "Z"
+                if own or f"vnode-suite-{self.run_id}" in argv:
                     found.append(f"process {entry.name} {argv[:120]}")
         links = Path("/sys/class/net")
         found += (
