@@ -220,8 +220,8 @@ class ProcessFleet:
         for vnode in self._vnodes.values():
             vnode.report = lambda report: None
         self._opened.cancel()
-        with contextlib.suppress(asyncio.CancelledError, NetworkRefused):
-            await self._opened
+        # However its start ended: whoever relied on the name server was told.
+        await asyncio.gather(self._opened, return_exceptions=True)
         await self._nursery.close()
         self._names.close()
         for writer in self._host_ends.values():
