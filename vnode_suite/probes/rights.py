@@ -50,14 +50,12 @@ def ask(
     :param client: acts with the user's credential, where somebody has it: it is asked for the server's own list of what
         it may do, and what is on that list needs no question of its own.
     """
-    listed = _listed(client, requests) if client is not None else None
-    asked = [request for request in requests if listed is None or request not in listed]
-    if listed is not None:
-        asked = asked[:_CONFIRMED]
-    decisions = {d.request: d.allowed for d in kube.access_reviews(asked, user=user, groups=groups)}
-    answers = tuple(Right(str(r), decisions.get(r, r in (listed or ()))) for r in requests)
+    listed = _listed(client, requests) if client is not None else frozenset()
+    asked = [request for request in requests if request not in listed]
+    allowed = {d.request for d in kube.access_reviews(asked, user=user, groups=groups) if d.allowed} | listed
+    answers = tuple(Right(str(request), request in allowed) for request in requests)
     lines = [f"{'yes' if a.allowed else 'NO '}  {a.request}" for a in answers]
-    if listed is not None:
+    if listed:
         lines.insert(0, f"(by the server's list of rules for the credential; {len(asked)} asked one by one)")
     return Observation(
         Rights(user, answers, source, tuple(below_minimum)),
@@ -66,17 +64,11 @@ def ask(
     )
 
 
-#: So many rights that the server's list does not hold are asked for one by one all the same.
-_CONFIRMED = 20
-
-
-def _listed(client: KubeClient, requests: Sequence[AccessRequest]) -> frozenset[AccessRequest] | None:
-    """Those of *requests* that the credential of *client* may do; ``None`` where the server cannot list them all."""
+def _listed(client: KubeClient, requests: Sequence[AccessRequest]) -> frozenset[AccessRequest]:
+    """Those of *requests* that the server lists as allowed to the credential of *client*."""
     found = {
         namespace: allowance(client, namespace or NOWHERE) for namespace in {r.namespace for r in requests}
     }
-    if not all(each.complete for each in found.values()):
-        return None
     return frozenset(request for request in requests if found[request.namespace].allows(request))
 
 
