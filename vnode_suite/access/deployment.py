@@ -103,7 +103,6 @@ def published_objects(naming: Naming, *, image: str = IMAGE) -> tuple[Json, ...]
 
 def _in_cluster_kubeconfig() -> str:
     """What the published approver reads at /etc/vnode: the Pod's own ServiceAccount, named by path."""
-
     document = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -105,7 +105,7 @@ def _patch(world: World, patch: Mapping[str, Any]) -> None:
         world.kube,
         proxy.namespace,
         proxy.name,
-        deadline_seconds=world.run.deadlines.seconds("daemonset-settled"),
+        deadline_seconds=world.seconds("daemonset-settled"),
     )
 
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: What is taken for an administrator's credential, and may do nothing.
 POWERLESS = "admin-without-rights"
+#: Defects by which a twin has another credential than the VNode under test.
+OTHER_CREDENTIAL = ("token-short-lived", POWERLESS)
 #: Defects of rights that are there from the beginning, and not put in force afterwards.
 _FROM_THE_BEGINNING = frozenset({"no-right-to-create-secrets", "endpoints-right-missing", POWERLESS})
 _approvers_guard = threading.Lock()

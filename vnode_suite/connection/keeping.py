@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from vnode_suite.cleanup.journal import Entry
 from vnode_suite.cleanup.undo import process_undo
+from vnode_suite.core.documents import dump_yaml
 from vnode_suite.core.ledger import Event
 from vnode_suite.model import Level, Provider
 
@@ -121,7 +120,7 @@ class Keeping:
         if world.run.settings.cluster.provider is not Provider.LOCAL:
             return
         path = world.run.scratch / f"kubeconfig-{world.version_name}"
-        _write_secret(path, yaml.safe_dump(dict(world.cluster.document), sort_keys=False))
+        _write_secret(path, dump_yaml(dict(world.cluster.document)))
         yield "local", f"{world.server_version}: export KUBECONFIG={path}"
 
 

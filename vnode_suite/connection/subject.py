@@ -179,8 +179,9 @@ class Subject:
     @step("identity")
     def identity(self) -> Generated:
         """An identity with the page's rights, and the kubeconfig that holds its credential."""
-        own = ("no-right-to-create-secrets", "token-short-lived", identities.POWERLESS)
-        if self.sound is not None and not self.has(*own):
+        if self.sound is not None and not self.has(
+            "no-right-to-create-secrets", *identities.OTHER_CREDENTIAL
+        ):
             return self.sound.identity()
         cell, world = self.cell, self.world
         if self.has("no-right-to-create-secrets"):
@@ -223,7 +224,7 @@ class Subject:
     @step("credential")
     def client(self) -> KubeClient:
         """A client that acts as the VNode will: with the token, or with a certificate of the same kind."""
-        if self.sound is not None and not self.has("token-short-lived", identities.POWERLESS):
+        if self.sound is not None and not self.has(*identities.OTHER_CREDENTIAL):
             return self.sound.client()
         world = self.world
         if self.identity_kind is Identity.BOOTSTRAP:

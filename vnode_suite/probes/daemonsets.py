@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import yaml
-
 from vnode_suite.checks.ds import EXCLUSION_TERM, Bound, Coverage, Strays, Terms, excludes_vnodes
 from vnode_suite.clusters.kube import KubeClient
+from vnode_suite.core.documents import dump_yaml
 from vnode_suite.core.errors import DeadlineExceeded
 from vnode_suite.model import Evidence, Observation, Source
 
@@ -73,7 +72,7 @@ def template_terms(kube: KubeClient, namespace: str, name: str) -> Observation[T
     """A DaemonSet's affinity terms as they stand."""
     daemonset = kube.get(path_of(namespace, name))
     terms = required_terms(daemonset)
-    shown = yaml.safe_dump([dict(term) for term in terms], sort_keys=False)
+    shown = dump_yaml([dict(term) for term in terms])
     return Observation(
         Terms(f"{namespace}/{name}", terms),
         Source.CLUSTER,

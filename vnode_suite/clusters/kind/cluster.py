@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vnode_suite.access.kubeconfig import admin_cluster
 from vnode_suite.clusters.cluster import Cluster
 from vnode_suite.clusters.kind.config import KindOrder, cluster_config
@@ -30,7 +28,7 @@ from vnode_suite.clusters.kind.program import check_pytest_kind, obtain_kind
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.clusters.local.binaries import Binary
 from vnode_suite.clusters.local.store import Store
-from vnode_suite.core.documents import load_yaml
+from vnode_suite.core.documents import dump_yaml, load_yaml
 from vnode_suite.core.errors import ClusterError
 from vnode_suite.core.memory import pss_bytes
 from vnode_suite.core.processes import log_tail
@@ -125,7 +123,7 @@ def open_kind_cluster(
         with suppress(OSError):
             empty.rmdir()
     config = folder / "kind.yaml"
-    config.write_text(yaml.safe_dump(cluster_config(order), sort_keys=False), encoding="utf-8")
+    config.write_text(dump_yaml(cluster_config(order)), encoding="utf-8")
     timings: dict[str, float] = {}
     made = False
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from vnode_suite.core.documents import dump_yaml
 
 #: kind mounts memory at /tmp of a node: a busy disk, on which etcd waits for every write, is seen as an API server
 #: that does not answer. No node of ours outlives a restart of Docker anyway.
@@ -47,5 +47,5 @@ def cluster_config(order: KindOrder) -> dict[str, Any]:
         # Where Docker's own daemon may not lower a score (machines within machines), runc may not either, and no Pod
         # of the control plane would start; elsewhere this changes nothing, containerd's own score being the lowest.
         "containerdConfigPatches": [_KEEP_OOM_SCORES],
-        "kubeadmConfigPatches": [yaml.safe_dump(kubeadm, sort_keys=False)],
+        "kubeadmConfigPatches": [dump_yaml(kubeadm)],
     }
