@@ -46,3 +46,18 @@ def test_what_a_look_raises_ends_the_wait() -> None:
 
     with pytest.raises(LookupError):
         poll(look, what="it", deadline_seconds=30)
+
+
+def test_the_pause_grows_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By half each time, and no further than was said."""
+    pauses: list[float] = []
+    monkeypatch.setattr(threading.Event, "wait", lambda _self, seconds: pauses.append(round(seconds, 3)))
+    looks = iter([None, None, None, None, "there"])
+    poll(
+        lambda: next(looks),
+        what="it",
+        deadline_seconds=60,
+        interval_seconds=0.4,
+        longest_interval_seconds=1.0,
+    )
+    assert pauses == [0.4, 0.6, 0.9, 1.0]

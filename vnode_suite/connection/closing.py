@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Defects of twins that do not go when they are told to.
 KEPT = ("delete-keeps-vnode", "instance-left")
+#: Where the run makes Pods.
+_PODS = "/api/v1/namespaces/default/pods"
 #: VNodes deleted side by side.
 _AT_ONCE = 8
 
@@ -176,20 +178,22 @@ def close_twin(subject: Subject) -> Closed:
 
 
 def retire(subject: Subject) -> None:
-    """Close one twin before the others, once all that is wanted of it was seen; does nothing if it has no VNode."""
+    """Close one twin before the others, once all that is wanted of it was seen; does nothing if it has no VNode.
+
+    What its VNode wrote beside a Node goes with everybody's, at the closing.
+    """
     outcome, cell = subject.steps.known("vnode"), subject.cell
     shared = cell.sound.steps.known("vnode")
     if not outcome or not outcome.product or (shared and outcome.product is shared.product):
         return
-    virtual_node_id = outcome.product.id
-    names = {n for n in cell.world.nodes.nodes() if virtual_node_id in n} | {subject.node_name} - {""}
-    for pod in cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell)):
+    names = {n for n in cell.world.nodes.nodes() if outcome.product.id in n} | {subject.node_name} - {""}
+    # No Pod is bound to a Node that never came.
+    for pod in _listed_pods(cell) if names else ():
         if pod["spec"].get("nodeName") in names:
             _delete_pod(cell, pod["metadata"]["name"])
     _delete_vnode(subject)
     for name in sorted(names):
         remove_node(cell, name)
-    remove_leavings(cell.world, [virtual_node_id, *names])
 
 
 def purge(subject: Subject) -> None:
@@ -206,7 +210,7 @@ def _instances(cell: CellRun) -> dict[str, str]:
         for s in cell.subjects
         if (o := s.steps.known("vnode")) and o.product and s.node_name
     }
-    pods = cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell))
+    pods = _listed_pods(cell)
     staying = staying_nodes(cell)
     return {
         _instance_of(pod): ids[pod["spec"]["nodeName"]]
@@ -268,9 +272,14 @@ def _selector(cell: CellRun) -> str:
     return f"vnode-suite/run={cell.run.id}"
 
 
+def _listed_pods(cell: CellRun) -> list[dict[str, Any]]:
+    """The run's Pods, of all cells of the version."""
+    return cell.world.kube.list(_PODS, labelSelector=_selector(cell))
+
+
 def _pods(cell: CellRun) -> list[str]:
     nodes = {subject.node_name for subject in cell.subjects if subject.node_name} - staying_nodes(cell)
-    pods = cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell))
+    pods = _listed_pods(cell)
     return [
         f"Pod {p['metadata']['name']}"
         for p in pods
@@ -280,11 +289,11 @@ def _pods(cell: CellRun) -> list[str]:
 
 def _delete_pods(cell: CellRun) -> None:
     staying = staying_nodes(cell)
-    for pod in cell.world.kube.list("/api/v1/namespaces/default/pods", labelSelector=_selector(cell)):
+    for pod in _listed_pods(cell):
         if pod["spec"].get("nodeName") not in staying:
             _delete_pod(cell, pod["metadata"]["name"], wait=False)
     cell.world.kube.wait_for_list(
-        "/api/v1/namespaces/default/pods",
+        _PODS,
         lambda items: all(pod["spec"].get("nodeName") in staying for pod in items),
         deadline_seconds=cell.seconds("pod-gone"),
         what="the suite's Pods to be gone",
@@ -293,7 +302,7 @@ def _delete_pods(cell: CellRun) -> None:
 
 
 def _delete_pod(cell: CellRun, name: str, *, wait: bool = True) -> None:
-    path = f"/api/v1/namespaces/default/pods/{name}"
+    path = f"{_PODS}/{name}"
     _delete(cell, path)
     if wait:
         cell.world.kube.wait_for(

@@ -208,10 +208,10 @@ class World:
         return frozenset(str(outcome.product.id) for outcome in known if outcome and outcome.product)
 
     def questions(self, namespaces: Sequence[str]) -> tuple[AccessRequest, ...]:
-        """Every verb of every resource that the server serves (see :func:`rights.served_questions`), asked once."""
+        """Every verb of every resource that the server serves (see :func:`rights.questions_of`), put together once."""
         with self._guard:
             if not self._questions:
-                self._questions = rights.served_questions(self.kube, namespaces)
+                self._questions = rights.questions_of(self.before.served, namespaces)
             return self._questions
 
     def _say_why_not(self, missed: StepNotReached) -> None:

@@ -23,6 +23,7 @@ def poll(
     what: str,
     deadline_seconds: float,
     interval_seconds: float = 0.05,
+    longest_interval_seconds: float | None = None,
     last_state: Callable[[], str] | None = None,
     stop: threading.Event | None = None,
 ) -> Found:
@@ -32,6 +33,7 @@ def poll(
     :param what: what is waited for, as in "kube-apiserver to answer /readyz".
     :param deadline_seconds: the most that may pass before `DeadlineExceeded`.
     :param interval_seconds: pause between two looks.
+    :param longest_interval_seconds: the pause grows by half each time, up to this; not given, it stays as it is.
     :param last_state: describes what there was instead, for the error.
     :param stop: set by another thread to give the wait up at once.
     """
@@ -48,3 +50,5 @@ def poll(
                 found=last_state() if last_state else None,
             )
         pause.wait(min(interval_seconds, remaining))
+        if longest_interval_seconds is not None:
+            interval_seconds = min(interval_seconds * 1.5, longest_interval_seconds)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from vnode_suite.checks.perm import Exercised, Right, Rights, Sweep
 from vnode_suite.clusters.kube import AccessRequest, KubeClient, KubeError
 from vnode_suite.model import Evidence, Observation, Source
+from vnode_suite.probes.discovery import Served
 
 Json = dict[str, Any]
 
@@ -35,6 +35,11 @@ def role_rules(kube: KubeClient, role: str) -> tuple[Json, ...]:
     return tuple(kube.get(f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{role}").get("rules") or ())
 
 
+#: Where the server's own list of rules speaks against an identity, so many of the questions are asked one by one as
+#: well; should one answer differ from the list, all are.
+CHECKED_ONE_BY_ONE = 8
+
+
 def ask(
     kube: KubeClient,
     requests: Sequence[AccessRequest],
@@ -48,15 +53,18 @@ def ask(
     """The server's answers for *user* in *groups*.
 
     :param client: acts with the user's credential, where somebody has it: it is asked for the server's own list of what
-        it may do, and what is on that list needs no question of its own.
+        it may do. What is on a list needs no question of its own; what is not is asked about, of a complete list
+        some of it (:data:`CHECKED_ONE_BY_ONE`).
     """
-    listed = _listed(client, requests) if client is not None else frozenset()
-    asked = [request for request in requests if request not in listed]
-    allowed = {d.request for d in kube.access_reviews(asked, user=user, groups=groups) if d.allowed} | listed
-    answers = tuple(Right(str(request), request in allowed) for request in requests)
+    lists = _lists(client, requests) if client is not None else {}
+    listed = frozenset(r for r in requests if lists and lists[r.namespace].allows(r))
+    rest = [request for request in requests if request not in listed]
+    complete = bool(lists) and all(found.complete for found in lists.values())
+    answered, asked = _answers(kube, rest, user=user, groups=groups, expected=False if complete else None)
+    answers = tuple(Right(str(request), request in listed or answered[request]) for request in requests)
     lines = [f"{'yes' if a.allowed else 'NO '}  {a.request}" for a in answers]
-    if listed:
-        lines.insert(0, f"(by the server's list of rules for the credential; {len(asked)} asked one by one)")
+    if lists:
+        lines.insert(0, f"(by the server's list of rules for the credential; {asked} asked one by one)")
     return Observation(
         Rights(user, answers, source, tuple(below_minimum)),
         Source.CLUSTER,
@@ -64,12 +72,33 @@ def ask(
     )
 
 
-def _listed(client: KubeClient, requests: Sequence[AccessRequest]) -> frozenset[AccessRequest]:
-    """Those of *requests* that the server lists as allowed to the credential of *client*."""
-    found = {
-        namespace: allowance(client, namespace or NOWHERE) for namespace in {r.namespace for r in requests}
+def _answers(
+    kube: KubeClient,
+    requests: Sequence[AccessRequest],
+    *,
+    user: str,
+    groups: Sequence[str],
+    expected: bool | None,
+) -> tuple[dict[AccessRequest, bool], int]:
+    """Whether each is allowed, and how many had to be asked.
+
+    :param expected: what a complete list says of all of them; ``None`` where there is none.
+    """
+    step = max(1, len(requests) // CHECKED_ONE_BY_ONE) if expected is not None else 1
+    answers = {d.request: d.allowed for d in kube.access_reviews(requests[::step], user=user, groups=groups)}
+    rest = [request for request in requests if request not in answers]
+    if rest and all(allowed is expected for allowed in answers.values()):
+        return {**dict.fromkeys(rest, bool(expected)), **answers}, len(answers)
+    answers |= {d.request: d.allowed for d in kube.access_reviews(rest, user=user, groups=groups)}
+    return answers, len(answers)
+
+
+def _lists(client: KubeClient, requests: Iterable[AccessRequest]) -> dict[str, Allowance]:
+    """The server's lists of what the credential of *client* may do, by namespace of *requests*."""
+    return {
+        namespace: allowance(client, namespace or NOWHERE)
+        for namespace in sorted({request.namespace for request in requests})
     }
-    return frozenset(request for request in requests if found[request.namespace].allows(request))
 
 
 def reviewed_alone(reviewed: Observation[Rights]) -> Observation[Exercised]:
@@ -134,31 +163,16 @@ def exercise_creation(
     return Observation(Exercised(reviewed.value, done), Source.CLUSTER, evidence=reviewed.evidence)
 
 
-def served_questions(kube: KubeClient, namespaces: Sequence[str]) -> tuple[AccessRequest, ...]:
-    """Every verb of every resource that the server serves, at cluster scope and in *namespaces*."""
-    group_versions = ["/api/v1"]
-    for group in kube.get("/apis").get("groups") or ():
-        group_versions.append(f"/apis/{group['preferredVersion']['groupVersion']}")
-    with ThreadPoolExecutor(8) as pool:
-        listings = list(pool.map(lambda path: (path, kube.raw(path)), group_versions))
+def questions_of(served: Iterable[Served], namespaces: Sequence[str]) -> tuple[AccessRequest, ...]:
+    """Every verb of every resource in *served*, at cluster scope and in *namespaces*."""
     found: dict[AccessRequest, None] = {}
-    for path, answer in listings:
-        if answer.status != 200:
-            continue
-        group = "" if path == "/api/v1" else path.split("/")[2]
-        for resource in _json(answer.text).get("resources") or ():
-            name, _, sub = resource["name"].partition("/")
-            where: Sequence[str] = ("", *namespaces) if resource.get("namespaced") else ("",)
-            for verb in resource.get("verbs") or ():
-                for namespace in where:
-                    found[AccessRequest(verb, name, group, sub, "", namespace)] = None
+    for resource in served:
+        name, _, sub = resource.name.partition("/")
+        where: Sequence[str] = ("", *namespaces) if resource.namespaced else ("",)
+        for verb in resource.verbs:
+            for namespace in where:
+                found[AccessRequest(verb, name, resource.group, sub, "", namespace)] = None
     return tuple(found)
-
-
-def _json(text: str) -> Json:
-    import json
-
-    return dict(json.loads(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +197,7 @@ class Allowance:
             _has(rule, "verbs", request.verb)
             and _has(rule, "apiGroups", request.group)
             and any(_has(rule, "resources", name) for name in names)
-            and not rule.get("resourceNames")
+            and (not rule.get("resourceNames") or request.name in rule["resourceNames"])
             for rule in self.rules
         )
 
@@ -236,14 +250,15 @@ def sweep(
 
     :param client: acts with the user's credential; ``None`` where nobody has it.
 
-    The server's own lists of rules say what is allowed; what of it is not in the table is asked once more, one by
-    one, for the identity and for a stranger in the groups *everyone*.
+    The server's own lists of rules say what is allowed. What of it is not in the table is asked for a stranger in the
+    groups *everyone*, and what is left after that for the identity: all of it, or some where the lists are complete
+    (:data:`CHECKED_ONE_BY_ONE`).
     """
-    namespaces = sorted({q.namespace for q in questions})
-    lists = {n: allowance(client, n or NOWHERE) for n in namespaces} if client is not None else {}
-    if lists and all(found.complete for found in lists.values()):
+    lists = _lists(client, questions) if client is not None else {}
+    complete = bool(lists) and all(found.complete for found in lists.values())
+    if complete:
         allowed = [q for q in questions if lists[q.namespace].allows(q)]
-        how = f"rules of {len(lists)} namespaces, excess confirmed one by one"
+        how = f"rules of {len(lists)} namespaces"
     else:
         allowed = [d.request for d in kube.access_reviews(questions, user=user, groups=groups) if d.allowed]
         how = "every question asked one by one"
@@ -251,9 +266,9 @@ def sweep(
     excess = list({_shape(q): q for q in allowed if _shape(q) not in table}.values())
     strangers = kube.access_reviews(excess, user="vnode-suite:nobody", groups=everyone)
     suspects = [d.request for d in strangers if not d.allowed]
-    beyond = tuple(
-        str(d.request) for d in kube.access_reviews(suspects, user=user, groups=groups) if d.allowed
-    )
+    answered, asked = _answers(kube, suspects, user=user, groups=groups, expected=True if complete else None)
+    beyond = tuple(str(request) for request in suspects if answered[request])
+    how += f"; of {len(suspects)} beyond the table {asked} asked one by one"
     lines = "\n".join([f"({how})", *(str(request) for request in allowed)])
     return Observation(
         Sweep(user, len(questions), beyond), Source.CLUSTER, evidence=(Evidence(f"allowed to {user}", lines),)

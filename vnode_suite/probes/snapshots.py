@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vnode_suite.checks.clean import Difference
 from vnode_suite.clusters.kube import KubeClient, KubeError
+from vnode_suite.probes.discovery import Served, served
 
 Json = dict[str, Any]
 
@@ -37,10 +38,14 @@ class Snapshot:
     """Objects by uid: ``(kind and name, content without what changes by itself)``.
 
     :ivar unseen: resources that the credential may not list, so that nothing of them is compared.
+    :ivar served: what the server served when it was taken.
+    :ivar holding: those of them that there was an object of.
     """
 
     objects: Mapping[str, tuple[str, str]]
     unseen: tuple[str, ...] = ()
+    served: tuple[Served, ...] = ()
+    holding: tuple[Served, ...] = ()
 
 
 def dump(kube: KubeClient) -> Snapshot:
@@ -48,20 +53,36 @@ def dump(kube: KubeClient) -> Snapshot:
 
     Where the credential may not list a resource in all namespaces, those are looked at in which the suite works.
     """
-    paths = [
-        "/api/v1",
-        *(f"/apis/{g['preferredVersion']['groupVersion']}" for g in kube.get("/apis").get("groups") or ()),
-    ]
+    everything = served(kube)
+    return _taken(kube, [resource for resource in everything if _can_be_compared(resource)], everything)
+
+
+def dump_again(kube: KubeClient, before: Snapshot) -> Snapshot:
+    """As *before*, of what it had objects of: nothing else can have been changed or be gone since."""
+    again = _taken(kube, before.holding, before.served)
+    return replace(again, unseen=tuple(dict.fromkeys((*before.unseen, *again.unseen))))
+
+
+def _taken(kube: KubeClient, resources: Sequence[Served], everything: tuple[Served, ...]) -> Snapshot:
     with ThreadPoolExecutor(8) as pool:
-        resources = [r for found in pool.map(lambda path: _listable(kube, path), paths) for r in found]
-        listings = list(pool.map(lambda r: _objects(kube, *r), resources))
-    unseen = [
-        f"{resource} ({path.removeprefix('/apis/').removeprefix('/api/')})"
-        for (path, resource, _), found in zip(resources, listings, strict=True)
-        if found is None
-    ]
+        listings = dict(zip(resources, pool.map(lambda one: _objects(kube, one), resources), strict=True))
     return Snapshot(
-        {uid: entry for listing in listings if listing for uid, entry in listing.items()}, tuple(unseen)
+        {uid: entry for found in listings.values() if found for uid, entry in found.items()},
+        tuple(
+            f"{one.name} ({one.path.removeprefix('/apis/').removeprefix('/api/')})"
+            for one, found in listings.items()
+            if found is None
+        ),
+        everything,
+        tuple(one for one, found in listings.items() if found),
+    )
+
+
+def _can_be_compared(resource: Served) -> bool:
+    return (
+        "list" in resource.verbs
+        and "/" not in resource.name
+        and (resource.group, resource.name) not in _RESTLESS
     )
 
 
@@ -77,27 +98,13 @@ def compare(before: Snapshot, after: Snapshot) -> Difference:
     return Difference(len(before.objects), tuple(changes))
 
 
-def _listable(kube: KubeClient, path: str) -> list[tuple[str, str, bool]]:
-    """Address, resource, and whether it lives in namespaces."""
-    group = "" if path == "/api/v1" else path.split("/")[2]
-    answer = kube.raw(path)
-    if answer.status != 200:
-        return []
-    return [
-        (path, resource["name"], bool(resource.get("namespaced")))
-        for resource in json.loads(answer.text).get("resources") or ()
-        if "list" in (resource.get("verbs") or ())
-        and "/" not in resource["name"]
-        and (group, resource["name"]) not in _RESTLESS
-    ]
-
-
-def _listed(kube: KubeClient, path: str, resource: str, namespaced: bool) -> list[Json] | None:
-    places = [path, *(f"{path}/namespaces/{name}" for name in _WORKED_IN if namespaced)]
+def _listed(kube: KubeClient, resource: Served) -> list[Json] | None:
+    path = resource.path
+    places = [path, *(f"{path}/namespaces/{name}" for name in _WORKED_IN if resource.namespaced)]
     found: list[Json] | None = None
     for place in places:
         try:
-            items = kube.list(f"{place}/{resource}")
+            items = kube.list(f"{place}/{resource.name}")
         except KubeError:
             continue
         if place == path:
@@ -106,11 +113,9 @@ def _listed(kube: KubeClient, path: str, resource: str, namespaced: bool) -> lis
     return found
 
 
-def _objects(
-    kube: KubeClient, path: str, resource: str, namespaced: bool
-) -> dict[str, tuple[str, str]] | None:
+def _objects(kube: KubeClient, resource: Served) -> dict[str, tuple[str, str]] | None:
     """Objects by uid; ``None`` where they may not be listed at all."""
-    items = _listed(kube, path, resource, namespaced)
+    items = _listed(kube, resource)
     if items is None:
         return None
     found: dict[str, tuple[str, str]] = {}
@@ -121,7 +126,7 @@ def _objects(
             # A DaemonSet's Pods, and the history of its templates, are its controller's to replace.
             continue
         where = f"{meta['namespace']}/" if meta.get("namespace") else ""
-        found[meta["uid"]] = (f"{item.get('kind') or resource} {where}{meta['name']}", _content(item))
+        found[meta["uid"]] = (f"{item.get('kind') or resource.name} {where}{meta['name']}", _content(item))
     return found
 
 

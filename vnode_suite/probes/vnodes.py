@@ -14,6 +14,8 @@ from vnode_suite.model import Evidence, Observation, Source
 
 #: Pause between two calls of the ECI API, in seconds: a call costs the SDK 5-10 ms, and the service throttles.
 ASK_AGAIN = 0.3
+#: ... and the longest, where what is waited for takes seconds: an event comes after a client's time-out.
+ASK_AGAIN_AT_LAST = 1.0
 
 
 def find(client: EciClient, virtual_node_id: str) -> VirtualNode | None:
@@ -36,6 +38,7 @@ def await_events(client: EciClient, virtual_node_id: str, *, deadline_seconds: f
             what=f"events of {virtual_node_id}",
             deadline_seconds=deadline_seconds,
             interval_seconds=ASK_AGAIN,
+            longest_interval_seconds=ASK_AGAIN_AT_LAST,
         )
     except DeadlineExceeded:
         seen = ()

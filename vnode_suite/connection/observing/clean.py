@@ -14,7 +14,7 @@ from vnode_suite.core.polling import poll
 from vnode_suite.eci.errors import EciError
 from vnode_suite.eci.guard import RUN_TAG
 from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
-from vnode_suite.probes.snapshots import compare, dump
+from vnode_suite.probes.snapshots import compare, dump_again
 from vnode_suite.probes.vnodes import ASK_AGAIN
 
 _NOTHING = Text("the run made none whose end could be seen", "本次运行没有产生可供核对的对象")
@@ -92,7 +92,7 @@ def foreign_objects(subject: Subject) -> Observation[Difference]:
     """Objects that the run did not make, before and after."""
     _close(subject)
     with leftovers.foreign_label(subject):
-        after = dump(subject.world.kube)
+        after = dump_again(subject.world.kube, subject.world.before)
     difference = compare(subject.world.before, after)
     difference, asked = _without_exclusion(subject.world, difference)
     lines = "\n".join(difference.changes) or "no difference"
