@@ -130,9 +130,10 @@ class CellRun:
         self._all_started = self._pool.submit(self._start_after_the_call if first else self._start, rest)
 
     def _start_after_the_call(self, work: Sequence[Early]) -> None:
-        # Every step remembers how it ended.
-        with suppress(Exception):
-            self.sound.vnode()
+        # The other cells' calls too: each VNode under test is watched for as long. Every step remembers how it ended.
+        for cell in self.world.cells:
+            with suppress(Exception):
+                cell.sound.vnode()
         self._start(work)
 
     def _start(self, work: Sequence[Early]) -> None:

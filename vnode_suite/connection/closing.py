@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vnode_suite.access.generate import Generated
+from vnode_suite.cleanup.journal import Entry
 from vnode_suite.clusters.kube import KubeError
 from vnode_suite.connection import exclusion, identities
 from vnode_suite.connection.leavings import leavings, remove_leavings
@@ -103,14 +104,16 @@ def _close(world: World) -> Closed:
             delete_unanswered(cell)
         for cell in cells:
             objects |= dict.fromkeys(_node_leavings(cell), cell.cell.id)
-            _remove_requests(cell)
-            list(pool.map(partial(remove_node, cell), _node_names(cell)))
+            list(pool.map(partial(_remove_request, cell), requests_of(cell)))
+            # Most went with their twins; nobody is left who would register one of them again.
+            there = {node["metadata"]["name"] for node in world.kube.list("/api/v1/nodes")}
+            list(pool.map(partial(remove_node, cell), [n for n in _node_names(cell) if n in there]))
             remove_leavings(world, leaving_names(cell))
-    kept = tuple(name for cell in cells for name in kept_of(cell))
-    if not world.keeping.kept:
-        for cell in cells:
-            objects |= dict.fromkeys(_remove_identity(cell), cell.cell.id)
-        exclusion.revert(world)
+        kept = tuple(name for cell in cells for name in kept_of(cell))
+        if not world.keeping.kept:
+            for cell in cells:
+                objects |= dict.fromkeys(_remove_identity(cell, pool), cell.cell.id)
+            exclusion.revert(world)
     _await_daemonset_pods(world, [name for cell in cells for name in _node_names(cell)])
     return Closed(vnodes, objects, instances, kept)
 
@@ -363,10 +366,9 @@ def requests_of(cell: CellRun) -> list[dict[str, Any]]:
     return [c for c in listed if c["spec"].get("username") in names]
 
 
-def _remove_requests(cell: CellRun) -> None:
+def _remove_request(cell: CellRun, request: Mapping[str, Any]) -> None:
     api = cell.world.version.facts.csr_api
-    for csr in requests_of(cell):
-        _delete(cell, f"/apis/certificates.k8s.io/{api}/certificatesigningrequests/{csr['metadata']['name']}")
+    _delete(cell, f"/apis/certificates.k8s.io/{api}/certificatesigningrequests/{request['metadata']['name']}")
 
 
 def remove_node(cell: CellRun, name: str) -> None:
@@ -382,13 +384,18 @@ def remove_node(cell: CellRun, name: str) -> None:
     )
 
 
-def _remove_identity(cell: CellRun) -> list[str]:
+def _remove_identity(cell: CellRun, pool: ThreadPoolExecutor) -> list[str]:
     identities.stop_approver(cell)
     cell.release()
-    removed: list[str] = []
-    for entry in cell.run.journal.left:
-        if entry.where == "cluster" and entry.undo.get("cell") == cell.cell.id and "path" in entry.undo:
-            removed.append(f"{entry.kind} {entry.name}")
-            _delete(cell, str(entry.undo["path"]))
-            entry.undone()
-    return removed
+    made = [
+        entry
+        for entry in cell.run.journal.left
+        if entry.where == "cluster" and entry.undo.get("cell") == cell.cell.id and "path" in entry.undo
+    ]
+
+    def remove(entry: Entry) -> None:
+        _delete(cell, str(entry.undo["path"]))
+        entry.undone()
+
+    list(pool.map(remove, made))
+    return [f"{entry.kind} {entry.name}" for entry in made]

@@ -30,10 +30,9 @@ FIRST = frozenset({"NODE-02"})
 JUDGED_LAST = frozenset({"CREATE-07", "NODE-02", "EVENT-01", "EVENT-02", "EVENT-03", "EVENT-04"})
 
 
-#: Looked at before the rest: what a control waits for does not come, or not soon, and the others' work hides that.
-_WAITED_FOR = frozenset(
-    {"PRE-02", "KCFG-04", "KCFG-15", "NODE-01", "NODE-04", "SCHED-01", "SCHED-02", "SCHED-04"}
-)
+#: Looked at before the rest, the longest wait first: a control waits for what does not come, or not soon, behind
+#: what must have come before it (a VNode, its Pod), and the others' work hides that.
+_WAITED_FOR = ("SCHED-01", "SCHED-02", "SCHED-04", "NODE-01", "NODE-04", "PRE-02", "KCFG-15", "KCFG-04")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +75,10 @@ def early_work(cell: CellRun) -> Iterator[Early]:
     yield from _to_be_closed(cell, wanted)
 
 
-def _rank(case: tuple[str, str | None]) -> tuple[bool, bool, bool]:
+def _rank(case: tuple[str, str | None]) -> tuple[bool, int, bool, bool]:
     clause, defect = case
-    return clause not in JUDGED_LAST, clause not in _WAITED_FOR, defect is not None
+    wait = _WAITED_FOR.index(clause) if clause in _WAITED_FOR else len(_WAITED_FOR)
+    return clause not in FIRST, wait, clause not in JUDGED_LAST, defect is not None
 
 
 def _before_the_call(cell: CellRun) -> Iterator[Early]:

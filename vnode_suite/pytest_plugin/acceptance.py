@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from vnode_suite.connection.early import JUDGED_LAST
 from vnode_suite.connection.keeping import kept_reason
 from vnode_suite.connection.lanes import takes_a_turn
 from vnode_suite.connection.learning import with_learnt
@@ -147,6 +147,9 @@ class Acceptance:
         if not self.is_worker:
             self._provision()
         with sparing_collector(), self._screen.shown(self.run.ledger):
+            if not self.is_worker:
+                # While the first control plane starts the processors have time for it.
+                threading.Thread(target=prepare, name="templates", daemon=True).start()
             if self.distribution is not None:
                 self.distribution.start()
                 return (yield)
@@ -189,8 +192,6 @@ class Acceptance:
         from vnode_suite.connection.observing.registry import look_of
         from vnode_suite.connection.several import PER_VNODE, observe_each
 
-        if case.clause in JUDGED_LAST and not self.is_worker:
-            prepare()
         look = look_of(case.clause)
         if self.settings.count > 1 and case.defect is None and case.clause in PER_VNODE:
             return observe_each(self.run.cell(case.cell), look)

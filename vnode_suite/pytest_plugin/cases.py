@@ -18,7 +18,7 @@ from vnode_suite.connection.limits import not_to_be_had
 from vnode_suite.core.settings import Settings
 from vnode_suite.data.catalogue import Catalogue, not_applicable, profile_covers
 from vnode_suite.data.defects import Defects
-from vnode_suite.model import Cell, Clause, Cloud, Defect, DefectScope, Provider, Text
+from vnode_suite.model import Cell, Clause, Cloud, Defect, DefectScope, Identity, Provider, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +92,15 @@ class Casebook:
     def controls(self, clause: Clause, cell: Cell) -> Iterator[Defect]:
         """The defects that show, in *cell*, that the check of *clause* can fail.
 
-        What knows nothing of the identity is shown once a version, in the first cell where the clause applies: a
-        second VNode with its port closed would show nothing new.
+        What knows nothing of the identity is shown once a version (see :meth:`_shown_in`): a second VNode with its port
+        closed would show nothing new.
         """
         if clause.id == _SOAKED and self.settings.cluster.provider is not Provider.LOCAL:
             # A second VNode would have to be watched as long, and run out of its certificate.
             return
         for defect in self._fitting(clause, cell):
-            first = cell == self._first_cell(clause, cell, defect)
-            if self._permitted(defect) and (first or defect.where in _OF_THE_IDENTITY):
+            here = defect.where in _OF_THE_IDENTITY or cell == self._shown_in(clause, cell, defect)
+            if here and self._permitted(defect):
                 yield defect
 
     def controls_not_to_be_had(self) -> Mapping[str, Text]:
@@ -122,8 +122,11 @@ class Casebook:
             self.defects.controls_in(clause.id, minor=cell.minor, identity=identity, profile=profile)
         )
 
-    def _first_cell(self, clause: Clause, cell: Cell, defect: Defect) -> Cell | None:
-        for each in self.settings.cells_of(cell.version):
+    def _shown_in(self, clause: Clause, cell: Cell, defect: Defect) -> Cell | None:
+        """The cell of *cell*'s version in which what knows nothing of the identity is shown: of those where it can be,
+        one whose VNodes join without asking for a certificate, since each twin is one that joins."""
+        cells = self.settings.cells_of(cell.version)
+        for each in sorted(cells, key=lambda one: one.identity is Identity.BOOTSTRAP):
             if self.why_not(clause, each) is None and defect in self._fitting(clause, each):
                 return each
         return None
