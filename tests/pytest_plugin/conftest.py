@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,8 +25,6 @@ def project(tmp_path: Path) -> Project:
 def started(project: Project) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start runs that are ended with the test, however it ends."""
     processes: list[subprocess.Popen[str]] = []
-    # Under nohup it is ignored, and so by every process that is started from here.
-    hang_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     def start(*args: str, fake: str = "") -> subprocess.Popen[str]:
         processes.append(project.start(*args, fake=fake))
@@ -38,4 +35,3 @@ def started(project: Project) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         if process.poll() is None:
             process.kill()
         process.communicate()
-    signal.signal(signal.SIGHUP, hang_up)
