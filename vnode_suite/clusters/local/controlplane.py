@@ -346,9 +346,15 @@ def _all_or_first_error(waits: Sequence[Future[None]], given_up: threading.Event
         raise
 
 
+#: Go's collector begins when the heap has grown by so many per cent; with its default of 100 API servers of 1.13 to
+#: 1.19 hold 390 MiB at times, half of what a version may take. The price in processor time could not be measured.
+_HEAP_GROWTH_PERCENT = 75
+
+
 def environment() -> dict[str, str]:
-    """Nothing of ours that a component might heed: no proxies, no KUBECONFIG, no Go settings."""
-    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent"}
+    """Nothing of the user's that a component might heed: no proxies, no KUBECONFIG, no Go settings but our own."""
+    path = os.environ.get("PATH", os.defpath)
+    return {"PATH": path, "HOME": "/nonexistent", "GOGC": str(_HEAP_GROWTH_PERCENT)}
 
 
 __all__ = ["COMPONENTS", "ControlPlaneSettings", "LocalCluster", "start_local_cluster"]
