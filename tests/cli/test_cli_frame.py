@@ -249,3 +249,13 @@ def test_a_terminal_without_chinese_gets_an_answer(vnode_suite: Command) -> None
     assert row.returncode == 0
     assert "\\u" in row.stdout
     assert os.linesep in plain.stdout
+
+
+def test_a_reader_that_wants_nothing_is_nobodys_mistake(vnode_suite: Command) -> None:
+    """`vnode-suite clauses | true`: click's own answer, 1, would mean that a clause failed."""
+    process = vnode_suite.start("clauses", "--json")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(60) == 128 + 13
+    assert process.stderr is not None
+    assert process.stderr.read() == ""

@@ -30,6 +30,10 @@ BROKEN_PIPE = 128 + 13
 DEBUG_VARIABLE = "VNODE_SUITE_DEBUG"
 
 
+class _NobodyReads(Exception):
+    """Standard output was closed by its reader while a verb wrote to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """Where a verb is, as ``module:attribute``, and its line in the help."""
@@ -102,6 +106,13 @@ class VerbGroup(click.Group):
             return run()
         sys.exit(_status(run))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """As any group; but click would end with 1 for output that nobody reads, as if the answer were no."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _NobodyReads from None
+
 
 def _status(act: Callable[[], Any]) -> int:
     from vnode_suite.model import Exit
@@ -125,7 +136,7 @@ def _status(act: Callable[[], Any]) -> int:
     except (click.Abort, KeyboardInterrupt):
         say_error("interrupted")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, _NobodyReads):
         # What is still in the buffer has no reader either: the interpreter must not try to write it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
