@@ -79,10 +79,8 @@ def test_of_an_incomplete_list_everything_else_is_asked() -> None:
     assert len(server.asked) == 48
 
 
-@pytest.mark.parametrize("complete", [True, False])
-def test_a_sweep_finds_what_is_beyond_the_table(complete: bool) -> None:
-    """By the list or one by one, the same rights are beyond."""
-    server = Server(MANY, MANY, complete=complete)
+def beyond_ten(server: Server) -> tuple[str, ...]:
+    """What a sweep of *server* finds beyond a table of the first ten of `MANY`."""
     seen = sweep(
         server,  # type: ignore[arg-type]
         server,  # type: ignore[arg-type]
@@ -92,7 +90,14 @@ def test_a_sweep_finds_what_is_beyond_the_table(complete: bool) -> None:
         granted=MANY[:10],
         everyone=EVERYONE,
     )
-    assert seen.value.beyond == tuple(str(request) for request in MANY[10:])
+    return seen.value.beyond
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_sweep_finds_what_is_beyond_the_table(complete: bool) -> None:
+    """By the list or one by one, the same rights are beyond."""
+    server = Server(MANY, MANY, complete=complete)
+    assert beyond_ten(server) == tuple(str(request) for request in MANY[10:])
     asked = server.questions("vnode")
     assert asked < 2 * CHECKED_ONE_BY_ONE if complete else asked == 90
 
@@ -100,16 +105,7 @@ def test_a_sweep_finds_what_is_beyond_the_table(complete: bool) -> None:
 def test_a_sweep_is_not_deceived_by_its_list() -> None:
     """The list speaks of rights that the server does not give."""
     server = Server(MANY[:12], MANY)
-    seen = sweep(
-        server,  # type: ignore[arg-type]
-        server,  # type: ignore[arg-type]
-        MANY,
-        user="vnode",
-        groups=(),
-        granted=MANY[:10],
-        everyone=EVERYONE,
-    )
-    assert seen.value.beyond == tuple(str(request) for request in MANY[10:12])
+    assert beyond_ten(server) == tuple(str(request) for request in MANY[10:12])
 
 
 def test_a_rule_for_one_name_covers_that_name_alone() -> None:

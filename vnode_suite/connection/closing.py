@@ -102,11 +102,11 @@ def _close(world: World) -> Closed:
         list(pool.map(_delete_vnode, closable))
         for cell in cells:
             delete_unanswered(cell)
+        # Most went with their twins; nobody is left who would register one of them again.
+        there = {node["metadata"]["name"] for node in world.kube.list("/api/v1/nodes")}
         for cell in cells:
             objects |= dict.fromkeys(_node_leavings(cell), cell.cell.id)
             list(pool.map(partial(_remove_request, cell), requests_of(cell)))
-            # Most went with their twins; nobody is left who would register one of them again.
-            there = {node["metadata"]["name"] for node in world.kube.list("/api/v1/nodes")}
             list(pool.map(partial(remove_node, cell), [n for n in _node_names(cell) if n in there]))
             remove_leavings(world, leaving_names(cell))
         kept = tuple(name for cell in cells for name in kept_of(cell))

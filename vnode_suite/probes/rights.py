@@ -59,7 +59,7 @@ def ask(
     lists = _lists(client, requests) if client is not None else {}
     listed = frozenset(r for r in requests if lists and lists[r.namespace].allows(r))
     rest = [request for request in requests if request not in listed]
-    complete = bool(lists) and all(found.complete for found in lists.values())
+    complete = _complete(lists)
     answered, asked = _answers(kube, rest, user=user, groups=groups, expected=False if complete else None)
     answers = tuple(Right(str(request), request in listed or answered[request]) for request in requests)
     lines = [f"{'yes' if a.allowed else 'NO '}  {a.request}" for a in answers]
@@ -99,6 +99,11 @@ def _lists(client: KubeClient, requests: Iterable[AccessRequest]) -> dict[str, A
         namespace: allowance(client, namespace or NOWHERE)
         for namespace in sorted({request.namespace for request in requests})
     }
+
+
+def _complete(lists: Mapping[str, Allowance]) -> bool:
+    """Whether there are lists, and no authoriser kept anything from them."""
+    return bool(lists) and all(found.complete for found in lists.values())
 
 
 def reviewed_alone(reviewed: Observation[Rights]) -> Observation[Exercised]:
@@ -255,7 +260,7 @@ def sweep(
     (:data:`CHECKED_ONE_BY_ONE`).
     """
     lists = _lists(client, questions) if client is not None else {}
-    complete = bool(lists) and all(found.complete for found in lists.values())
+    complete = _complete(lists)
     if complete:
         allowed = [q for q in questions if lists[q.namespace].allows(q)]
         how = f"rules of {len(lists)} namespaces"
