@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ import jsonschema
 import pytest
 import requests
 
+from vnode_suite.cli.emulator import _until_it_ends
 from vnode_suite.core.modules import environment
 from vnode_suite.core.polling import poll
 from vnode_suite.eci.client import EciClient
@@ -160,3 +163,33 @@ def test_a_person_is_told_how_to_point_each_client_at_it(vnode_suite: Command, t
     assert {"environment", "python", "go", "aliyun-cli", "terraform"} <= set(lines)
     assert any(endpoint.removeprefix("http://") in line and "aliyun eci" in line for line in lines)
     assert process.returncode == 0
+
+
+def test_a_signal_that_interrupts_no_system_call_is_answered_too() -> None:
+    """It came just before the wait began, or to another thread: here, where the main thread does not take it."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    def send() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    later = threading.Timer(0.2, send)
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+        ) as child:
+            # Were the signal lost, the child's end would end the wait instead.
+            end = threading.Timer(10, child.kill)
+            end.start()
+            later.start()
+            with pytest.raises(KeyboardInterrupt):
+                _until_it_ends(child)
+            end.cancel()
+            assert child.poll() is None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGTERM, before)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -105,7 +108,7 @@ def emulator(as_json: bool, **given: Any) -> None:
             ready = True
             errors.pass_on()
             _tell(line, as_json, made_up=not given["access_key_secret"])
-            process.wait()
+            _until_it_ends(process)
         except KeyboardInterrupt:
             if not ready:
                 raise
@@ -233,6 +236,24 @@ def _tell(line: str, as_json: bool, *, made_up: bool) -> None:
         click.echo(f"\n{click.style(client, bold=True)}")
         click.echo("\n".join(f"  {each}" for each in text.splitlines()))
     say("\nCtrl-C ends it")
+
+
+def _until_it_ends(process: subprocess.Popen[Any]) -> None:
+    """Wait for the process, or for a signal, whose handler then raises.
+
+    Python notes a signal and answers it between two of its own instructions: one that comes just before
+    `waitpid` blocks would be answered when the process ends, that is, never. Its wakeup descriptor has no
+    such gap.
+    """
+    told, tells = socket.socketpair()
+    with told, tells, ExitStack() as undo:
+        ends = os.pidfd_open(process.pid)
+        undo.callback(os.close, ends)
+        tells.setblocking(False)
+        undo.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(tells.fileno()))
+        waiting: list[int] = [told.fileno(), ends]
+        select.select(waiting, [], [])
+    process.wait(_END_SECONDS)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
