@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vnode_suite.cleanup.journal import Entry
 from vnode_suite.cleanup.undo import process_undo
+from vnode_suite.clusters.kind.config import cluster_name, node_name
 from vnode_suite.core.documents import dump_yaml
 from vnode_suite.core.ledger import Event
 from vnode_suite.model import Level, Provider
@@ -101,7 +102,8 @@ class Keeping:
         return process.partition("/")[0].partition("-")[2] == self._world.version_name
 
     def _covers(self, entry: Entry) -> bool:
-        ours = entry.undo.get("cluster") in (None, self._world.ref)
+        # A kind cluster is undone by the name that Docker knows it by, not by the journal's.
+        ours = entry.undo.get("cluster") in (None, self._world.ref, self._kind_cluster)
         return ours and (entry.undo.get("cell") is None or entry.undo["cell"] in self._cells)
 
     def _keep_supervisor(self) -> None:
@@ -116,12 +118,19 @@ class Keeping:
     def _reached_at(self) -> Iterator[tuple[str, str]]:
         """How the control plane is reached, where it is the run's own: its administrator's kubeconfig, for the owner
         of the files alone."""
-        world = self._world
-        if world.run.settings.cluster.provider is not Provider.LOCAL:
+        world, provider = self._world, self._world.run.settings.cluster.provider
+        if provider is Provider.EXISTING:
             return
         path = world.run.scratch / f"kubeconfig-{world.version_name}"
         _write_secret(path, dump_yaml(dict(world.cluster.document)))
-        yield "local", f"{world.server_version}: export KUBECONFIG={path}"
+        # What follows the colon can be given to a shell as it is.
+        inside = f"  # or: docker exec -it {node_name(self._kind_cluster)} bash"
+        told = inside if provider is Provider.KIND else ""
+        yield "local", f"{world.server_version}: export KUBECONFIG={path}{told}"
+
+    @property
+    def _kind_cluster(self) -> str:
+        return cluster_name(self._world.run.id, self._world.version_name)
 
 
 def _write_secret(path: Path, text: str) -> None:

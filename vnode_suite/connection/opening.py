@@ -16,7 +16,7 @@ from vnode_suite.clusters import kube
 from vnode_suite.clusters.cluster import Cluster
 from vnode_suite.clusters.existing import KUBE_PROXY, open_existing
 from vnode_suite.clusters.kind.cluster import open_kind_cluster, prepare
-from vnode_suite.clusters.kind.config import KindOrder
+from vnode_suite.clusters.kind.config import KindOrder, cluster_name
 from vnode_suite.clusters.kube import KubeClient, KubeError
 from vnode_suite.clusters.local.another import start_another
 from vnode_suite.clusters.local.assets import obtain_binaries
@@ -230,7 +230,7 @@ def open_kind(world: World, stack: ExitStack) -> Opened:
     cloud = open_simulated(run, version, stack)
     run.journal.cluster(world.ref, kubeconfig=None, context=None, server="")
     order = KindOrder(
-        name=f"vnode-suite-{run.id}-{version.replace('.', '-')}",
+        name=cluster_name(run.id, version),
         image=prepared.image.reference,
         address=cloud.host_address,
     )

@@ -13,6 +13,16 @@ _ETCD_FOLDER = "/tmp/etcd"  # noqa: S108 - in the node, which has one user
 _KEEP_OOM_SCORES = '[plugins."io.containerd.grpc.v1.cri"]\nrestrict_oom_score_adj = true\n'
 
 
+def cluster_name(run: str, version: str) -> str:
+    """What a run calls its cluster of *version*; dots would not do in a host's name."""
+    return f"vnode-suite-{run}-{version.replace('.', '-')}"
+
+
+def node_name(cluster: str) -> str:
+    """What kind calls the container, and kubeadm the Node, of a cluster of one node."""
+    return f"{cluster}-control-plane"
+
+
 @dataclass(frozen=True, slots=True)
 class KindOrder:
     """A cluster of one node, which is control plane and ordinary node alike.
@@ -29,7 +39,7 @@ class KindOrder:
     @property
     def node(self) -> str:
         """Name of the container, and of the Node."""
-        return f"{self.name}-control-plane"
+        return node_name(self.name)
 
 
 def cluster_config(order: KindOrder) -> dict[str, Any]:
