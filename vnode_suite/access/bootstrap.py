@@ -76,6 +76,11 @@ def csr_api(kube: KubeClient) -> str:
     return "v1" if "v1" in served else "v1beta1"
 
 
+def requests_path(api: str) -> str:
+    """Address of all signing requests in version `api` of their group."""
+    return f"/apis/{CERTIFICATES_GROUP}/{api}/certificatesigningrequests"
+
+
 def knows_signers(csr: Mapping[str, object]) -> bool:
     """Whether a CSR as the server stored it kept its signer (from 1.18 on)."""
     spec = csr.get("spec")
@@ -139,10 +144,14 @@ def ask(
     naming: Naming,
     *,
     deadline_seconds: float = ISSUE_SECONDS,
+    api: str = "",
 ) -> Issuance:
-    """Make a key, ask for a certificate as `client`, and wait for what becomes of it."""
+    """Make a key, ask for a certificate as `client`, and wait for what becomes of it.
+
+    :param api: as `csr_api` says, which is asked where nobody knows.
+    """
     made = make_request(wanted)
-    submitted = submit(making, client, wanted, made, naming)
+    submitted = submit(making, client, wanted, made, naming, api or csr_api(client))
     try:
         return _follow(client, submitted, made, deadline_seconds)
     finally:
@@ -173,10 +182,9 @@ class Submitted:
 
 
 def submit(
-    making: Making, client: KubeClient, wanted: Wanted, made: KeyAndRequest, naming: Naming
+    making: Making, client: KubeClient, wanted: Wanted, made: KeyAndRequest, naming: Naming, api: str
 ) -> Submitted:
-    """Create the signing request as `client`; written down first."""
-    api = csr_api(client)
+    """Create the signing request as `client`, in version `api` of its group; written down first."""
     body = signing_request(api, f"{naming.prefix}-{_suffix()}", wanted, made.request_pem, naming)
     entry = making.announce(body)
     at = time.monotonic()
@@ -291,11 +299,12 @@ def submit_improper(
         limited.no_nodeclient(making, ca_pem, naming) as token,
         limited.client(making, ca_pem, token) as other,
     ):
+        api = csr_api(client)
         try:
             for variant in variants:
                 wanted = improper(variant, _suffix())
                 asking = other if variant is Improper.REQUESTER_WITHOUT_RIGHT else client
-                submitted.append((variant, submit(making, asking, wanted, make_request(wanted), naming)))
+                submitted.append((variant, submit(making, asking, wanted, make_request(wanted), naming, api)))
             known = all(knows_signers(one.csr) for _, one in submitted)
             canary = ask(
                 making,
@@ -303,9 +312,11 @@ def submit_improper(
                 Wanted(f"{COMMON_NAME_PREFIX}{_suffix()}"),
                 naming,
                 deadline_seconds=deadline_seconds,
+                api=api,
             )
+            listed = {each["metadata"]["name"]: each for each in client.list(requests_path(api))}
             states = tuple(
-                (variant, approval_of(client.get(one.path)))
+                (variant, approval_of(listed[one.name]))
                 for variant, one in submitted
                 if known or variant is not Improper.WRONG_SIGNER
             )

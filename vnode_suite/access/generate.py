@@ -10,7 +10,7 @@ import binascii
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from vnode_suite.access import objects
@@ -192,6 +192,23 @@ def _account(
         token_expiry(value.reveal()),
         granted,
         _names(bodies),
+    )
+
+
+def with_another_token(
+    making: Making, cluster: AdminCluster, naming: Naming, generated: Generated, life: timedelta
+) -> Generated:
+    """The same ServiceAccount with a token of its own that ends after `life`, and the kubeconfig that holds it.
+
+    :raises AccessError: as `generate_serviceaccount`.
+    """
+    value = requested_token(making.kube, naming.serviceaccount, life)
+    await_token(making.kube, cluster.ca_pem, value)
+    return replace(
+        generated,
+        kubeconfig=Secret(build(cluster, {"token": value.reveal()}), "kubeconfig"),
+        token=value,
+        expires=token_expiry(value.reveal()),
     )
 
 

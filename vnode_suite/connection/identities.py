@@ -20,6 +20,7 @@ from vnode_suite.access.generate import (
     generate_bootstrap,
     generate_serviceaccount,
     requested_token,
+    with_another_token,
 )
 from vnode_suite.access.kubeconfig import FILE_NAME
 from vnode_suite.access.taking import Holding
@@ -63,6 +64,9 @@ def generate(subject: Subject, kube: KubeClient) -> Generated:
         naming = cell.naming if subject.sound is None else replace(cell.naming, other="powerless")
         return generate_admin(making, admin, naming, powerless=powerless)
     life: timedelta | None = SHORTEST_TOKEN if subject.has("token-short-lived") else None
+    if life is not None and subject.sound is not None:
+        # The account and its rights are those of the VNode under test: only the token is another.
+        return with_another_token(making, admin, cell.naming, subject.sound.identity(), life)
     return generate_serviceaccount(making, admin, cell.naming, extra_privilege=extra, token_life=life)
 
 

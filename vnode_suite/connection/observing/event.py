@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from vnode_suite.checks.event import Causes, Events, Named
 from vnode_suite.connection.closing import retire
@@ -10,8 +11,11 @@ from vnode_suite.connection.cloud import SIMULATED_CLIENT_TIMEOUT
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.diagnosis import diagnose
-from vnode_suite.model import Observation, Profile, Source, Text, Unreached
+from vnode_suite.model import Identity, Observation, Profile, Source, Text, Unreached
 from vnode_suite.probes.vnodes import await_events
+
+if TYPE_CHECKING:
+    from vnode_suite.connection.cell import CellRun
 
 #: The cause that EVENT-01 and EVENT-02 provoke: packets to the API server vanish.
 UNREACHABLE = "api-server-unreachable"
@@ -41,10 +45,24 @@ def _needs_packets(subject: Subject) -> None:
         raise StepNotReached(Unreached("vpc", "no-namespaces", detail))
 
 
+#: Provoked causes by which a VNode fails once it has shown who it is: another identity fails otherwise.
+_OF_THE_IDENTITY = frozenset({"kubeconfig-wrong-token", "api-server-overloaded"})
+
+
 def _failing(subject: Subject, cause: str) -> Subject:
+    """The VNode that fails by *cause*: one for all cells of a version where it fails before it shows who it is."""
+    cell = subject.cell if cause in _OF_THE_IDENTITY else _provoking(subject.cell)
     if subject.has("events-empty"):
-        return subject.cell.provoked_with(cause, "events-empty")
-    return subject.cell.provoked(cause)
+        return cell.provoked_with(cause, "events-empty")
+    return cell.provoked(cause)
+
+
+def _provoking(cell: CellRun) -> CellRun:
+    """The cell whose kubeconfig such a VNode is handed: the one that needs no approver, if it has come to have one."""
+    for each in sorted(cell.world.cells, key=lambda one: one.cell.identity is Identity.BOOTSTRAP):
+        if each.sound.outcome(each.sound.kubeconfig).reached:
+            return each
+    return cell
 
 
 def events(subject: Subject) -> Observation[Events]:
