@@ -288,6 +288,20 @@ def test_a_machine_of_the_vpc_can_be_entered() -> None:
     assert seen == ["127.0.0.1", address]
 
 
+@pytest.mark.netns
+def test_machines_of_the_vpc_can_be_taken_away() -> None:
+    """Their processes end, and there is no end of addresses for others."""
+    with fleet_rig(network="namespaces") as rig:
+        pool = rig.fleet._hosts
+        free = pool.free
+        pids = [rig.thread.run(rig.fleet.add_host())[0] for _ in range(2)]
+        assert pool.free == free - 2
+        rig.thread.run(rig.fleet.remove_hosts())
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+        assert pool.free == free
+        rig.thread.run(rig.fleet.add_host())
+
+
 def test_without_namespaces_there_is_no_machine_of_its_own() -> None:
     """The fallback says why, and what else can be done."""
     with fleet_rig(network="loopback") as rig, pytest.raises(FleetRefused, match="needs a namespace"):

@@ -8,14 +8,21 @@ from pathlib import Path
 BRIDGE_PREFIX = "vs"
 #: Where Linux shows the machine's links.
 _LINKS = Path("/sys/class/net")
-#: Of the run's id in a network's name: with three digits of the version that makes eight characters, and an interface
-#: that is called after it has the fifteen that the kernel allows.
-_OF_THE_RUN, _OF_THE_VERSION = 5, 3
+#: Of the run's id in a network's name: with three characters more that makes eight, and an interface that is called
+#: after it has the fifteen that the kernel allows.
+_OF_THE_RUN = 5
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def network_name(run: str, version: str) -> str:
-    """The name of the network of one version's world: two worlds of one run are two networks."""
-    return f"{run[:_OF_THE_RUN]}{version.replace('.', '')[-_OF_THE_VERSION:]}"
+def network_name(run: str, shard: str, number: int) -> str:
+    """The name of the network of a shard's emulator: no two of one run, and of its workers, are called the same.
+
+    :param shard: ``main``, or pytest-xdist's name of the worker.
+    :param number: of the emulator in its shard, from 0 on.
+    """
+    worker = 0 if shard == "main" else int(shard.removeprefix("gw")) + 1
+    places = (worker // len(_DIGITS), worker, number)
+    return run[:_OF_THE_RUN] + "".join(_DIGITS[place % len(_DIGITS)] for place in places)
 
 
 def bridge_of(network: str) -> Path:

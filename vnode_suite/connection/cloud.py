@@ -9,18 +9,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vnode_suite.cleanup.networks import bridge_of, network_name
-from vnode_suite.cleanup.undo import remove_network
 from vnode_suite.connection.recorded import recorded_emulator
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.core.errors import CloudError
 from vnode_suite.core.memory import pss_bytes
-from vnode_suite.core.modules import command, environment
+from vnode_suite.core.modules import command
 from vnode_suite.core.processes import OwnedProcess
-from vnode_suite.core.secrets import Secret
 from vnode_suite.eci.client import EciClient
 from vnode_suite.eci.credentials import StaticCredentials
-from vnode_suite.eci.emulator import EmulatorAdmin, EmulatorReady, ProbeResult
+from vnode_suite.eci.emulator import EmulatorAdmin, ProbeResult
 from vnode_suite.eci.endpoints import single
 from vnode_suite.eci.network import NetworkReader
 from vnode_suite.eci.recording import RecordingTransport, ReplayTransport
@@ -28,6 +25,7 @@ from vnode_suite.eci.sdk import SdkTransport
 from vnode_suite.model import Cloud, Grade, Text, Unreached
 
 if TYPE_CHECKING:
+    from vnode_suite.connection.emulators import Emulator
     from vnode_suite.connection.run import Run
 
 #: client-go's time-out of one request, as the page's event texts have it (32 s), and what the simulated VNode
@@ -37,10 +35,6 @@ SIMULATED_CLIENT_TIMEOUT = 2.0
 #: A kubelet renews every 10 s; the simulated VNode does in step with the shortened node-monitor grace.
 SIMULATED_HEARTBEAT = 1.0
 SIMULATED_RETRY = 0.5
-#: A second or two on idle cores.
-_READY_SECONDS = 60.0
-#: Its end removes the network: a second or two, ten times that where others use the machine.
-_STOP_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +132,11 @@ class CloudSide:
         return shown if own and own == seen else seen
 
     @property
+    def process_name(self) -> str:
+        """What the supervisor knows the emulator by; empty where there is none."""
+        return self._process.name if self._process is not None else ""
+
+    @property
     def process_has_ended(self) -> bool:
         """Whether the emulator is gone already."""
         return self._process is not None and self._process.exited
@@ -153,58 +152,35 @@ class CloudSide:
 def open_emulated(
     run: Run, version: str, *, connected: Sequence[str] = (), dns_records: Mapping[str, str] | None = None
 ) -> Iterator[CloudSide]:
-    """Start the emulator, as a process of its own, and connect the official SDK to it.
+    """Connect the official SDK to an emulator that holds nothing yet; at the end it is emptied for the next world.
 
     :param connected: networks (CIDR) outside the VPC that are reached over this machine.
     :param dns_records: names that the VPC's DNS knows: to an address, or to ``host`` for this machine's.
     """
-    name = f"simulated-{version}"
-    network_id = network_name(run.id, version)
-    config = run.scratch / f"{name}.json"
-    config.write_text(
-        json.dumps(
-            {
-                "run_id": network_id,
-                "region": run.settings.cloud.region,
-                "admin": True,
-                "connected": list(connected),
-                "dns_records": dict(dns_records or {}),
-                "faults": [dict(fault) for fault in run.settings.cloud.faults],
-                "timing": {
-                    "client_timeout": SIMULATED_CLIENT_TIMEOUT,
-                    "heartbeat": SIMULATED_HEARTBEAT,
-                    "retry": SIMULATED_RETRY,
-                },
-            }
-        ),
-        encoding="utf-8",
-    )
-    network = run.journal.intend(
-        "network",
-        bridge_of(network_id).name,
-        {"action": "remove-network", "run": network_id},
-        where="local",
-    )
-    process = run.supervisor.start(
-        name,
-        command("vnode_suite.simulated", "--config", str(config)),
-        env=environment(),
-        log=run.folder / "evidence" / f"{name}.log",
-        ready_line=True,
-        ready_deadline_seconds=_READY_SECONDS,
-    )
-    # Its own end removes the network; this is for the end that it has no say in.
-    removal = run.supervisor.at_end(command("vnode_suite.simulated.vpc", "remove", network_id))
-    ready = EmulatorReady.parse(process.ready_line)
-    secret = Secret(ready.access_key_secret, "access-key-secret")
-    Secret(ready.admin_token, "admin-token")
+    emulator = run.emulators.lend(connected, dns_records or {})
+    try:
+        emulator.admin.add_faults(run.settings.cloud.faults)
+        side = _side(run, emulator)
+        try:
+            yield side
+        finally:
+            side.client.close()
+            _keep_the_books(run, version, side)
+    finally:
+        if not run.supervisor.keeps(emulator.process.name):
+            run.emulators.take_back(emulator)
+
+
+def _side(run: Run, emulator: Emulator) -> CloudSide:
+    ready = emulator.ready
     sdk = SdkTransport(
-        single(ready.endpoint, ready.region), StaticCredentials(ready.access_key_id, secret.reveal())
+        single(ready.endpoint, ready.region),
+        StaticCredentials(ready.access_key_id, ready.access_key_secret),
     )
     recorder = recorded_emulator(run, sdk, ready)
     client = EciClient(ready.region, recorder or sdk)
     vswitches = {v["id"]: v["cidr"] for v in ready.vswitches if v["vpc_id"] == ready.vpc_id}
-    side = CloudSide(
+    return CloudSide(
         client=client,
         networks=NetworkReader(client),
         kind=Cloud.EMULATOR,
@@ -223,23 +199,11 @@ def open_emulated(
             "security_groups": ready.security_groups,
         },
         inferred=ready.inferred,
-        admin=ready.admin,
+        admin=emulator.admin,
         recorder=recorder,
         _inside=next(iter(vswitches)),
-        _process=process,
+        _process=emulator.process,
     )
-    try:
-        yield side
-    finally:
-        client.close()
-        _keep_the_books(run, version, side)
-        # The VNodes of an emulator that is kept are in its network.
-        if not run.supervisor.keeps(name):
-            stopped = run.supervisor.stop(name, _STOP_SECONDS)
-            # One that had to be killed left its network: a busy machine's may take longer than it is given.
-            if (stopped.returncode == 0 and not stopped.killed) or remove_network(network) is None:
-                run.supervisor.cancel_at_end(removal)
-                network.undone()
 
 
 def _keep_the_books(run: Run, version: str, side: CloudSide) -> None:

@@ -98,8 +98,9 @@ class Keeping:
         )
 
     def _is_mine(self, process: str) -> bool:
-        """By the names that openings give: ``k8s-1.22/etcd``, ``simulated-1.22``."""
-        return process.partition("/")[0].partition("-")[2] == self._world.version_name
+        """The emulator, and by the names that openings give the others: ``k8s-1.22/etcd``."""
+        of_the_version = process.partition("/")[0].partition("-")[2] == self._world.version_name
+        return of_the_version or process == self._world.cloud.process_name
 
     def _covers(self, entry: Entry) -> bool:
         # A kind cluster is undone by the name that Docker knows it by, not by the journal's.

@@ -18,6 +18,7 @@ from vnode_suite.clusters.local.assets import obtain_binaries
 from vnode_suite.clusters.local.store import Store
 from vnode_suite.connection.cell import CellRun
 from vnode_suite.connection.conditions import conditions
+from vnode_suite.connection.emulators import Emulators
 from vnode_suite.connection.world import World
 from vnode_suite.core.ledger import Ledger
 from vnode_suite.core.processes import Supervisor
@@ -54,6 +55,8 @@ class Run:
     ledger: Ledger = field(init=False)
     journal: Journal = field(init=False)
     supervisor: Supervisor = field(init=False)
+    #: Shared by the worlds, which are opened one after the other.
+    emulators: Emulators = field(init=False)
     scratch: Path = field(init=False)
     catalogue: Catalogue = field(init=False)
     defects: Defects = field(init=False)
@@ -83,6 +86,10 @@ class Run:
         self.supervisor.at_end(["rm", "-rf", str(self.scratch)])
         undo = process_undo(self.supervisor.pid, ends_by_itself=True)
         self._ending = self.journal.intend("process", "supervisor", undo, where="local")
+        self.emulators = Emulators(self)
+        if self.wanted and self.settings.cluster.provider in _OWN:
+            # The first thing that is waited for; a given cluster's has a way out of its VPC, which is not known yet.
+            self.emulators.start_early()
         return self
 
     def __exit__(
@@ -142,6 +149,8 @@ class Run:
             # The supervisor stops what is left, and the journal knows what could not be undone.
             with contextlib.suppress(Exception):
                 self.leave(version, hurriedly=hurriedly)
+        with contextlib.suppress(Exception):
+            self.emulators.close()
         self.supervisor.close()
         self._ending.undone()
         if not self.kept:

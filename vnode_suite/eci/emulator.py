@@ -57,6 +57,15 @@ class EmulatorAdmin:
         """Put a fault in force; answers its id."""
         return str(self._call("POST", "/faults", {"action": action, "kind": kind, **rest})["ids"][0])
 
+    def add_faults(self, faults: Sequence[Mapping[str, Any]]) -> None:
+        """Put faults in force, as :func:`read_faults` has them."""
+        if faults:
+            self._call("POST", "/faults", [dict(fault) for fault in faults])
+
+    def forget(self) -> None:
+        """End everything that exists, and forget it, with what was asked and what is in force."""
+        self._call("DELETE", "/state")
+
     def clear_faults(self) -> None:
         """Take every fault away."""
         self._call("DELETE", "/faults")

@@ -107,8 +107,9 @@ class ProcessFleet:
         self._names = Names(dns_address(vpc), records)
         self._vnodes: dict[str, _VNode] = {}
         self._probes = 0
-        #: Machines that are no VNodes, by name, with the socket by which each lives.
-        self._host_ends: dict[str, asyncio.StreamWriter] = {}
+        self._hosts_made = 0
+        #: Machines that are no VNodes, by name, with the socket by which each lives and its address.
+        self._host_ends: dict[str, tuple[asyncio.StreamWriter, IPv4Address]] = {}
         #: Nobody but a member asks the name server, so the network can be told before it runs.
         self._opened = asyncio.create_task(self._open())
 
@@ -197,14 +198,23 @@ class ProcessFleet:
         """
         if self._nursery.network["network"] != "namespaces":
             raise FleetRefused(f"a machine of its own needs a namespace: {self._nursery.network['reason']}")
-        name = f"host-{len(self._host_ends) + 1}"
+        self._hosts_made += 1
+        name = f"host-{self._hosts_made}"
         member, address = await self._fork("host", name, self._hosts, frozenset())
         reader, writer = await asyncio.open_connection(sock=member.end, limit=_LONGEST_LINE)
-        self._host_ends[name] = writer
+        self._host_ends[name] = writer, address
         writer.write(b"{}\n")
         if not await reader.readline():
             raise FleetRefused(f"{name} ended before it was there")
         return member.pid, str(address)
+
+    async def remove_hosts(self) -> None:
+        """End the machines that are no VNodes; their addresses are free again."""
+        for name in list(self._host_ends):
+            writer, address = self._host_ends.pop(name)
+            writer.close()
+            await self._nursery.stop(name)
+            self._free(address)
 
     async def set_dns_record(self, name: str, address: str | None) -> None:
         """Let the VPC's DNS know a name, or forget it (None)."""
@@ -224,7 +234,7 @@ class ProcessFleet:
         await asyncio.gather(self._opened, return_exceptions=True)
         await self._nursery.close()
         self._names.close()
-        for writer in self._host_ends.values():
+        for writer, _ in self._host_ends.values():
             writer.close()
         watches = [vnode.watch for vnode in self._vnodes.values() if vnode.watch is not None]
         await asyncio.gather(*watches)
@@ -304,7 +314,7 @@ class ProcessFleet:
             vnode.report(VNodeReport(kind, message))
 
     def _free(self, address: IPv4Address) -> None:
-        for pool in (*self._pools.values(), self._outside):
+        for pool in (*self._pools.values(), self._outside, self._hosts):
             if address in pool.network:
                 pool.give_back(address)
 

@@ -77,6 +77,22 @@ def test_state_holds_no_secret(emulator: Any) -> None:
         assert secret not in text
 
 
+def test_all_can_be_forgotten_for_the_next(emulator: Any) -> None:
+    """VNodes are stopped; what was deleted, asked, left behind and told to go wrong is gone as after a new start."""
+    there, kept, left = (
+        create(emulator),
+        create(emulator, "delete-keeps-vnode"),
+        create(emulator, "instance-left"),
+    )
+    for name in (kept, left):
+        delete(emulator, name)
+    admin(emulator, "POST", "/faults", {"action": "*", "kind": "throttle"})
+    admin(emulator, "DELETE", "/state")
+    assert {there, kept, left} <= set(emulator.fleet.stopped)
+    state = admin(emulator, "GET", "/state").json()
+    assert not any(state[what] for what in ("virtual_nodes", "deleted", "instances", "requests", "faults"))
+
+
 def test_a_vnode_that_delete_kept_can_be_purged(emulator: Any) -> None:
     """The defect answers 200 and keeps it listed; purge removes it, and what an instance defect left."""
     kept, left = create(emulator, "delete-keeps-vnode"), create(emulator, "instance-left")

@@ -36,6 +36,7 @@ class Admin:
         """The aiohttp application of the admin port."""
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/state", self.state)
+        app.router.add_delete("/state", self.forget)
         app.router.add_get("/faults", self.list_faults)
         app.router.add_post("/faults", self.add_faults)
         app.router.add_delete("/faults", self.clear_faults)
@@ -110,6 +111,16 @@ class Admin:
                 "faults": self._gateway.faults.rows(),
             }
         )
+
+    async def forget(self, _: web.Request) -> web.Response:
+        """End everything that exists, and be as if just started: for the next who wants an emulator of their own."""
+        fleet = self._service.fleet
+        self._gateway.faults.clear()
+        await self._service.forget()
+        remover = getattr(fleet, "remove_hosts", None)
+        if remover is not None:
+            await remover()
+        return web.json_response({})
 
     async def list_faults(self, _: web.Request) -> web.Response:
         """The faults in force, and the kinds there are."""

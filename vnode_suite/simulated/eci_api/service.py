@@ -139,6 +139,14 @@ class Service:
             # Most stop at once; a slow one must not make the answer to delete late.
             await asyncio.wait([self._spawn(self._stop(self.fleet, node))], timeout=STOP_WAIT)
 
+    async def forget(self) -> None:
+        """Stop every VNode, and forget what there was and what was asked."""
+        nodes = list(self.state.all_nodes())
+        for node in nodes:
+            self.state.bury(node)
+        await asyncio.gather(*(self.stop(node) for node in nodes))
+        self.state.forget()
+
     async def _stop(self, fleet: Fleet, node: VirtualNode) -> None:
         try:
             await fleet.stop(node.id)

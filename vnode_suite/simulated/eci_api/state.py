@@ -184,6 +184,12 @@ class State:
         self.deleted.append(node)
         self.changed()
 
+    def forget(self) -> None:
+        """Forget what was: VNodes deleted, calls and their tokens, instances left behind."""
+        for past in (self.deleted, self.requests, self.left_instances, self._tokens):
+            past.clear()
+        self.changed()
+
     def remembered(self, key: tuple[str, str, str, str]) -> Remembered | None:
         """The result remembered under (account, region, action, token)."""
         found = self._tokens.get(key)
