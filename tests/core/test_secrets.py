@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vnode_suite.core import secrets as looking
 from vnode_suite.core.secrets import Registry, Secret
 
 TOKEN = "q7x2mf.9k3hd8s1v6w0z4bn"
@@ -262,6 +263,68 @@ def test_no_text_keeps_a_registered_value(value: str, before: str, after: str) -
     registry.register(value, "planted")
     redacted, _ = registry.redact(before + value + after)
     assert value not in redacted.replace("[redacted:planted]", "\0")
+
+
+#: What texts are made of below: secrets, what looks like one, what separates, what may hide where one begins.
+LONG = "Zm9vYmFyIGJheiBxdXV4IGZvbyBiYXIgYmF6IHF1dXg/+a"
+BITS = [
+    TOKEN, PASSWORD, LONG, LONG[:20], "pässwörd-schlüssel-日本語", base64.b64encode(f"x{TOKEN}yz".encode()).decode(),
+    base64.b64encode(f"password: {LONG} and more".encode()).decode(), "token: ", "client_secret=", '"', ',"', ",", "<",
+    "\n", "\r\n", "\n    ", "\\n", "\x1f", " ", "é", "a", "abcdefg", "0123456789abcdef", "abcdef.", "eyJhbGciOiJ",
+    "Bearer ", "http://user:", "@", "%2B", "-----BEGIN PRIVATE KEY-----", "LTAI5tExample",
+]  # fmt: skip
+VALUES = [TOKEN, PASSWORD, LONG, "pässwörd-schlüssel-日本語", "abcdefg"]
+TEXTS = st.lists(st.sampled_from(BITS), max_size=12).map("".join)
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps=st.lists(st.tuples(st.booleans(), st.sampled_from(VALUES), TEXTS), max_size=12))
+def test_what_is_remembered_of_texts_hides_no_secret(steps: list[tuple[bool, str, str]]) -> None:
+    """A text gives the same as in a registry that has just been made, also if it was clean before a secret came."""
+    registry = Registry()
+    texts = [text for _, _, text in steps]
+    for registers, value, _ in steps:
+        if registers:
+            registry.register(value, "planted")
+        fresh = Registry()
+        fresh.take_over(registry.known())
+        remembered = [registry.redact(text) for text in texts]
+        looking._remembered_looks.cache_clear()
+        assert remembered == [fresh.redact(text) for text in texts]
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=TEXTS, known=st.sets(st.sampled_from(VALUES)))
+def test_a_long_text_is_scanned_for_the_same_as_a_short_one(text: str, known: set[str]) -> None:
+    """Looking at distinct fragments first finds all that looking at the whole text does."""
+    registry = Registry()
+    for value in known:
+        registry.register(value, "planted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looking, "_REPETITIVE", 0)
+        by_fragments = registry.scan(text + text)
+        patch.setattr(looking, "_REPETITIVE", 1 << 30)
+        assert by_fragments == registry.scan(text + text)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_secret_in_a_long_text_is_found_in_every_form(registry: Registry, form: str) -> None:
+    """Among thousands of lines that are all the same, too."""
+    registry.register(TOKEN, "planted")
+    lines = ['      {"cell": "1.22-bootstrap","status": "passed"},'] * 2000
+    lines.insert(1234, FORMS[form](TOKEN))
+    assert registry.scan("\n".join(lines))
+    assert registry.scan("\n".join(lines).replace(TOKEN, "").replace(lines[1234], "")) == []
+
+
+def test_many_secrets_in_one_text_are_all_found(registry: Registry) -> None:
+    """However many of its blocks are known."""
+    values = [secrets.token_hex(16) for _ in range(100)]
+    for value in values:
+        registry.register(value, "planted")
+    redacted, counts = registry.redact("é" + " and ".join(values))
+    assert redacted == "é" + " and ".join(["[redacted:planted]"] * 100)
+    assert counts["planted"] == 100
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ ledger whose last line at most is torn.
 
 from __future__ import annotations
 
+import functools
 import heapq
 import json
 import os
@@ -167,7 +168,8 @@ class Ledger:
             return value if not isinstance(value, Enum) else value.value
         if isinstance(value, str):
             text, found = self._registry.redact(str(value))
-            counts.update(found)
+            if found:
+                counts.update(found)
             return text
         if isinstance(value, Secret):
             counts[value.kind] += 1
@@ -184,13 +186,18 @@ class Ledger:
     def _plain_field(self, key: str, value: object, counts: Counter[str]) -> Any:
         """The value of a field, whose name may be what says that it is a secret."""
         plain = self._plain(value, counts)
-        if isinstance(plain, str) and _TELLING_NAME.search(key):
+        if isinstance(plain, str) and _is_telling(key):
             head = f"{key}: "
             whole, found = self._registry.redact(head + plain)
             if found and whole.startswith(head):
                 counts.update(found)
                 return whole.removeprefix(head)
         return plain
+
+
+@functools.lru_cache(1024)
+def _is_telling(name: str) -> bool:
+    return _TELLING_NAME.search(name) is not None
 
 
 def _simpler(value: object) -> object:
