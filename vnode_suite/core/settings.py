@@ -95,6 +95,8 @@ class ScopeSettings:
     #: Clause ids or chapters; empty: all.
     selection: tuple[str, ...] = ()
     controls: bool = True
+    #: Every control on every version, where several are run; else the defects of one clause take turns.
+    every_control: bool = False
     #: Defects injected into the run itself, to see the suite find them.
     defects: tuple[str, ...] = ()
     security_required: bool = False

@@ -7,7 +7,7 @@ catalogue of defects decides how many there are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -42,6 +42,7 @@ class Casebook:
     settings: Settings
     catalogue: Catalogue
     defects: Defects
+    _turns: dict[tuple[str, Identity], Mapping[str, frozenset[str]]] = field(default_factory=dict)
 
     def cases(self, clause: Clause) -> Iterator[Case]:
         """The cases of *clause* in every cell where it applies and is in scope, controls after the real one."""
@@ -93,15 +94,45 @@ class Casebook:
         """The defects that show, in *cell*, that the check of *clause* can fail.
 
         What knows nothing of the identity is shown once a version (see :meth:`_shown_in`): a second VNode with its port
-        closed would show nothing new.
+        closed would show nothing new. Where several versions are run, the defects of one clause take turns
+        (:func:`dealt`), unless all are asked for.
         """
+        possible = self._possible(clause, cell)
+        if self.takes_turns:
+            turn = self._turn_of(clause, cell)
+            possible = tuple(defect for defect in possible if defect.name in turn)
+        yield from possible
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether the defects of one clause are dealt out over the versions of the run."""
+        scope = self.settings.scope
+        return scope.controls and not scope.every_control and len(self.settings.versions) > 1
+
+    def _possible(self, clause: Clause, cell: Cell) -> tuple[Defect, ...]:
+        """Every control that can be shown in *cell*."""
         if clause.id == _SOAKED and self.settings.cluster.provider is not Provider.LOCAL:
             # A second VNode would have to be watched as long, and run out of its certificate.
-            return
-        for defect in self._fitting(clause, cell):
-            here = defect.where in _OF_THE_IDENTITY or cell == self._shown_in(clause, cell, defect)
-            if here and self._permitted(defect):
-                yield defect
+            return ()
+        return tuple(
+            defect
+            for defect in self._fitting(clause, cell)
+            if (defect.where in _OF_THE_IDENTITY or cell == self._shown_in(clause, cell, defect))
+            and self._permitted(defect)
+        )
+
+    def _turn_of(self, clause: Clause, cell: Cell) -> frozenset[str]:
+        """The defects whose turn it is on *cell*'s version, of those that *clause* has for that identity."""
+        key = clause.id, cell.identity
+        if key not in self._turns:
+            alike = [each for each in self.settings.cells if each.identity is cell.identity]
+            possible = {
+                each.version: [defect.name for defect in self._possible(clause, each)]
+                for each in alike
+                if self.why_not(clause, each) is None
+            }
+            self._turns[key] = dealt(possible)
+        return self._turns[key][cell.version]
 
     def controls_not_to_be_had(self) -> Mapping[str, Text]:
         """Defects that twins would be given if the emulator answered for the ECI API, with why none can have them."""
@@ -140,6 +171,33 @@ class Casebook:
         if defect.scope == "own-cluster" or defect.shared:
             return False
         return self.settings.cluster.apply_exclusion != "off" or not defect.name.startswith("kube-proxy-")
+
+
+def dealt(possible: Mapping[str, Sequence[str]]) -> Mapping[str, frozenset[str]]:
+    """One of the *possible* defects for each version, in turn, and every one of them at least once.
+
+    So a clause is seen to fail on every version that has a defect for it, and each of its defects somewhere in the run.
+
+    :param possible: version to the names of the defects that can be had there.
+    """
+    turns = {
+        version: {names[number % len(names)]} if names else set()
+        for number, (version, names) in enumerate(possible.items())
+    }
+    for name in dict.fromkeys(name for names in possible.values() for name in names):
+        if not any(name in turn for turn in turns.values()):
+            fitting = [version for version, names in possible.items() if name in names]
+            turns[min(fitting, key=lambda version: len(turns[version]))].add(name)
+    return {version: frozenset(turn) for version, turn in turns.items()}
+
+
+#: Said of a run in which they take turns.
+CONTROLS_TAKE_TURNS = Text(
+    "Each clause that has negative controls was to be seen to fail on each version; where it has several, they took "
+    "turns over the versions, each at least once: --vnode-controls all shows each on each.",
+    "凡有反例对照的条款，均须在每个版本上被证明会失败；同一条款有多个对照时，按版本轮流执行，每个至少一次："
+    "--vnode-controls all 则在每个版本上执行全部对照。",
+)
 
 
 def controls_left_out(missing: Mapping[str, Text], cloud: Cloud) -> Text:

@@ -102,8 +102,9 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "vnode-controls",
-        "run every check again on a twin with one named defect (default: on; off for an existing cluster)",
-        choices=("on", "off"),
+        "run every check again on a twin with one named defect (default: on; off for an existing cluster); over "
+        "several versions the defects of one check take turns, with all each is shown on each",
+        choices=("on", "all", "off"),
     ),
     Option(
         "vnode-defect",
