@@ -35,18 +35,19 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def digests_of(folder: Path, *, rendered: bool = False) -> dict[str, str]:
-    """SHA-256 by path (relative, with /) of the files of a run.
+def files_of(folder: Path, *, rendered: bool = False) -> dict[str, Path]:
+    """The files of a run by path (relative, with /), in order.
 
-    :param rendered: also of the reports themselves.
+    :param rendered: also the reports themselves.
     """
     without = _OUTSIDE if rendered else _OUTSIDE | _RENDERED
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return {
-        name: sha256_of(path)
-        for path in files
-        if (name := path.relative_to(folder).as_posix()) not in without
-    }
+    return {name: path for path in files if (name := path.relative_to(folder).as_posix()) not in without}
+
+
+def digests_of(folder: Path, *, rendered: bool = False) -> dict[str, str]:
+    """SHA-256 of the files of a run, named as in `files_of`."""
+    return {name: sha256_of(path) for name, path in files_of(folder, rendered=rendered).items()}
 
 
 def statement(folder: Path, report: Report) -> dict[str, Any]:

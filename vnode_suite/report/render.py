@@ -15,7 +15,7 @@ from vnode_suite.report.collect import Collected, collect
 from vnode_suite.report.ctrf import write_ctrf
 from vnode_suite.report.document import build
 from vnode_suite.report.html import write_html
-from vnode_suite.report.integrity import digests_of, seal
+from vnode_suite.report.integrity import digests_of, files_of, seal
 from vnode_suite.report.json_report import write_json
 from vnode_suite.report.junit import write_junit
 from vnode_suite.report.types import Report
@@ -81,7 +81,7 @@ def render(
     folder.mkdir(parents=True, exist_ok=True)
     told = collect(merge(ledgers(source)) if events is None else events)
     rendered = _write(folder, told, catalogue, language)
-    leaks = tuple(hit for name in digests_of(folder, rendered=True) for hit in registry.scan(folder / name))
+    leaks = tuple(hit for path in files_of(folder, rendered=True).values() for hit in registry.scan(path))
     if not leaks:
         return rendered
     told.problems.extend(_problem(hit, folder) for hit in leaks)
