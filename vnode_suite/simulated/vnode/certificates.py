@@ -83,6 +83,22 @@ def belongs_to_key(certificate_pem: str, key_pem: str) -> bool:
     return certificate.public_key() == key.public_key()
 
 
+def warm_up() -> None:
+    """Do once, before forking, what each VNode does: libraries look up algorithms, and load codecs, at first use."""
+    new_request("warm-up")
+    certificate, key = self_signed("warm-up", "127.0.0.1")
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    load_pair(serving, certificate, key)
+    asking = client_context(ClusterAccess("https://warm-up", ca_pem=certificate))
+    here, there = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = serving.wrap_bio(here, there, server_side=True)
+    client = asking.wrap_bio(there, here, server_hostname="warm-up")
+    for _ in range(2):
+        for side in (client, server):
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+
+
 def client_context(access: ClusterAccess) -> ssl.SSLContext:
     """TLS towards the API server. Raises `ValueError` in client-go's words for bad CA data or a bad key pair.
 

@@ -170,7 +170,8 @@ class VNode:
     async def _beat(self, writer: NodeWriter, lease: LeaseRenewal, lock: LeaderLock, uid: str) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
-        for beat in itertools.count():
+        # The status that it was registered with is as good as a first one.
+        for beat in itertools.count(1):
             await self._attempt("renew lease", lambda server: lease.renew(server, uid))
             # As a kubelet: where the lease is the heartbeat, the much larger status is written now and then.
             if beat % _STATUS_EVERY == 0 or not lease.kept:

@@ -113,10 +113,10 @@ def main() -> int:
             return 1
         # The fleet, and a control plane that waits for the network, go on meanwhile.
         control.send(json.dumps({"verb": "open", **network}).encode())
-        from vnode_suite.simulated.vnode.certificates import new_request
+        from vnode_suite.simulated.vnode.certificates import warm_up
         from vnode_suite.simulated.vnode.forks import Zygote
 
-        new_request("warm-up")
+        warm_up()
         # What is imported so far is shared with the children: the collector must not touch (and so copy) it.
         gc.collect()
         gc.freeze()
