@@ -15,8 +15,6 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
-
 from vnode_suite.access.approver.api import Access
 from vnode_suite.access.approver.loop import Approver
 from vnode_suite.access.approver.rules import Variant
@@ -41,7 +39,7 @@ def main() -> int:
 
     try:
         approver = Approver(Access.from_kubeconfig(_read(options.kubeconfig)), variant, _log, ready)
-    except (LookupError, TypeError, ValueError, OSError, yaml.YAMLError) as problem:
+    except (LookupError, TypeError, ValueError, OSError) as problem:
         # Names the entry or file that is missing, and never quotes what stands in the others.
         what = str(problem) if isinstance(problem, KeyError | OSError) else ""
         kind = type(problem).__name__

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO
 
 from vnode_suite.access.approver.rules import Variant
+from vnode_suite.core.documents import load_yaml
 from vnode_suite.core.errors import HarnessError
 from vnode_suite.core.modules import command, environment
 
@@ -117,7 +118,7 @@ def start_approver(
     try:
         if process.stdin is None or process.stdout is None:
             raise HarnessError("the approver has no pipes")
-        process.stdin.write(json.dumps(kubeconfig) + "\n")
+        process.stdin.write(json.dumps(json.dumps(load_yaml(kubeconfig))) + "\n")
         process.stdin.flush()
         line = _first_line(process.stdout, process)
         said = json.loads(line)
