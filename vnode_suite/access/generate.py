@@ -100,7 +100,8 @@ def generate_bootstrap(
 ) -> Generated:
     """Make a bootstrap token with the page's rights, and the kubeconfig that holds it.
 
-    Returns when the API server takes the token and knows every binding. A repeated call makes a new token.
+    Returns when the API server takes the token and knows the last binding, hence those before: it learns of them in
+    the order in which they were made, and so of roles. A repeated call makes a new token.
 
     :param extra_privilege: endpoints too; ask the version's fact `endpoints_right_needed`.
     :param token_life: None for a token that does not expire.
@@ -116,7 +117,7 @@ def generate_bootstrap(
         for body in bodies:
             made.append(making.ensure(body))
         await_token(making.kube, cluster.ca_pem, value)
-        await_granted(making.kube, granted, naming)
+        await_granted(making.kube, granted[-1:], naming)
     return Generated(
         Identity.BOOTSTRAP,
         Secret(build(cluster, {"token": token.value}, server=server), "kubeconfig"),
@@ -182,7 +183,7 @@ def _account(
             else requested_token(making.kube, account, token_life)
         )
         await_token(making.kube, cluster.ca_pem, value)
-        await_granted(making.kube, granted, naming)
+        await_granted(making.kube, granted[-1:], naming)
     return Generated(
         identity,
         Secret(build(cluster, {"token": value.reveal()}, server=server), "kubeconfig"),

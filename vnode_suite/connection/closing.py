@@ -190,10 +190,8 @@ def retire(subject: Subject) -> None:
     if not outcome or not outcome.product or (shared and outcome.product is shared.product):
         return
     names = {n for n in cell.world.nodes.nodes() if outcome.product.id in n} | {subject.node_name} - {""}
-    # No Pod is bound to a Node that never came.
-    for pod in _listed_pods(cell) if names else ():
-        if pod["spec"].get("nodeName") in names:
-            _delete_pod(cell, pod["metadata"]["name"])
+    for pod in subject.pods_made:
+        _delete_pod(cell, pod)
     _delete_vnode(subject)
     for name in sorted(names):
         remove_node(cell, name)
@@ -374,11 +372,9 @@ def _remove_request(cell: CellRun, request: Mapping[str, Any]) -> None:
 def remove_node(cell: CellRun, name: str) -> None:
     if not name:
         return
-    kube = cell.world.kube
     _delete(cell, f"/api/v1/nodes/{name}")
-    kube.wait_for(
-        f"/api/v1/nodes/{name}",
-        lambda found: found is None,
+    cell.world.nodes.wait(
+        lambda history: name not in history.nodes(),
         deadline_seconds=cell.seconds("objects-gone"),
         what=f"{name} to be gone",
     )

@@ -166,4 +166,5 @@ def make_pod(subject: Subject, **how: Any) -> str:
     cell = subject.cell
     name = f"vnode-suite-{cell.run.id}-{secrets.token_hex(3)}"
     cell.making.ensure(vnode_pod(name, cell.run.id, taints=cell.run.settings.cloud.taints, **how))
+    subject.pods_made.append(name)
     return name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from vnode_suite.connection.leavings import leavings
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
     from vnode_suite.connection.subject import Subject
+    from vnode_suite.connection.world import World
 
 
 def leftovers(subject: Subject) -> tuple[str, ...]:
@@ -29,7 +30,7 @@ def leftovers(subject: Subject) -> tuple[str, ...]:
     kept = {*kept_of(cell), *_journalled(cell)} if world.keeping.kept else set()
     staying = staying_nodes(cell)
     for path, kind in _LOOKED_FOR if cell.sound.owns_vnode else _MADE_FOR_A_GIVEN_ONE:
-        for item in world.kube.list(path):
+        for item in _listed(world, path):
             meta = item["metadata"]
             labels = meta.get("labels") or {}
             # A Pod carries the run's label alone, whichever cell it is of.
@@ -51,6 +52,19 @@ def leftovers(subject: Subject) -> tuple[str, ...]:
     found += [str(each) for each in leavings(world, leaving_names(cell))]
     found += [f"CertificateSigningRequest {c['metadata']['name']}" for c in requests_of(cell)]
     return tuple(found)
+
+
+def _listed(world: World, path: str) -> Sequence[Mapping[str, Any]]:
+    """What there is at *path* since everything was closed: looked at once for all cells, which make no more of it.
+
+    Nodes are looked at anew: a control plants one.
+    """
+    if path == _NODES:
+        return world.kube.list(path)
+    with world.closing_guard:
+        if path not in world.after_closing:
+            world.after_closing[path] = world.kube.list(path)
+        return world.after_closing[path]
 
 
 def _journalled(cell: CellRun) -> Iterator[str]:
@@ -76,9 +90,10 @@ def _may_be_a_vnode(cell: CellRun, meta: Mapping[str, Any]) -> bool:
     return name.startswith(f"{cell.world.cloud.region}.") or any(i in name for i in vnode_ids(cell))
 
 
+_NODES = "/api/v1/nodes"
 #: Where the run makes things, and nowhere else: on a given cluster it may not look into all Secrets.
 _LOOKED_FOR = (
-    ("/api/v1/nodes", "Node"),
+    (_NODES, "Node"),
     ("/api/v1/namespaces/default/pods", "Pod"),
     ("/api/v1/namespaces/kube-system/secrets", "Secret"),
     ("/api/v1/namespaces/kube-system/serviceaccounts", "ServiceAccount"),
@@ -100,9 +115,7 @@ def unlabelled_node(subject: Subject) -> Iterator[tuple[str, ...]]:
         yield ()
         return
     name = f"{subject.world.cloud.region}.vnd-left-by-{subject.cell.run.id}-{subject.identity_kind.value}"
-    subject.world.kube.create(
-        "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
-    )
+    subject.world.kube.create(_NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
     try:
         yield (f"Node {name}",)
     finally:

@@ -75,6 +75,8 @@ class Subject:
         self.journal_entry: Entry | None = None
         #: Whether its VNode was seen to go, once it was told to.
         self.gone: bool | None = None
+        #: Names of the Pods that were made for it, in namespace default.
+        self.pods_made: list[str] = []
         self._clients: list[KubeClient] = []
         self._guard = threading.RLock()
         self._looks: dict[Callable[..., Any], Future[Any]] = {}

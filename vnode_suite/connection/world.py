@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vnode_suite.access.kubeconfig import AdminCluster, admin_cluster
 from vnode_suite.cleanup.journal import Entry
@@ -79,6 +79,8 @@ class World:
         self.exclusion: Applied | None = None
         self.exclusion_entry: Entry | None = None
         self.closed: Closed | None = None
+        #: By address, what was there when everything had been closed.
+        self.after_closing: dict[str, Sequence[Mapping[str, Any]]] = {}
         self.keeping = Keeping(self)
         self._questions: tuple[AccessRequest, ...] = ()
 

@@ -105,6 +105,11 @@ class ControlPlaneLayout:
         """The private key called `name`."""
         return self.pki / f"{name}.key"
 
+    @property
+    def tokens(self) -> Path:
+        """The static tokens that the API server takes."""
+        return self.pki / "tokens.csv"
+
     def kubeconfig(self, name: str) -> Path:
         """The kubeconfig of a component or of the administrator."""
         return self.pki / f"{name}.kubeconfig"
@@ -164,6 +169,7 @@ def api_server_arguments(
         f"--client-ca-file={layout.certificate('ca')}",
         f"--kubelet-client-certificate={layout.certificate('kubelet-client')}",
         f"--kubelet-client-key={layout.key('kubelet-client')}",
+        f"--token-auth-file={layout.tokens}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--enable-bootstrap-token-auth=true",

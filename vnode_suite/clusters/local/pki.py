@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import secrets
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from vnode_suite.clusters.local.arguments import (
     ControlPlaneSettings,
 )
 from vnode_suite.clusters.local.certificates import CertificateAuthority, KeyPair, new_signing_key
+from vnode_suite.core.secrets import Secret
 
 #: Members may do everything: RBAC's bootstrap binds it to cluster-admin.
 ADMIN_GROUP = "system:masters"
@@ -78,8 +81,12 @@ def write(layout: ControlPlaneLayout, settings: ControlPlaneSettings) -> Materia
     server_url = f"https://{settings.address}:{layout.api_server_port}"
     ca_pem = cluster.certificate_pem
     for name, pair in users.items():
-        _write_private(layout.kubeconfig(name), kubeconfig(server_url, ca_pem, name, pair))
-    return Material(server_url, ca_pem, kubeconfig(server_url, ca_pem, "admin", users["admin"]))
+        _write_private(layout.kubeconfig(name), kubeconfig(server_url, ca_pem, name, credential(pair)))
+    # An API server verifies a client's certificate again for every request, and looks a token up.
+    token = Secret(secrets.token_hex(16), "admin-token")
+    _write_private(layout.tokens, f'{token.reveal()},vnode-suite-admin,vnode-suite-admin,"{ADMIN_GROUP}"\n')
+    admin = kubeconfig(server_url, ca_pem, "admin", {"token": token.reveal()})
+    return Material(server_url, ca_pem, admin)
 
 
 def authority(layout: ControlPlaneLayout) -> CertificateAuthority:
@@ -96,18 +103,22 @@ def add_pair(layout: ControlPlaneLayout, name: str, pair: KeyPair) -> None:
     _write_private(layout.key(name), pair.key_pem)
 
 
-def kubeconfig(server_url: str, ca_pem: str, user: str, pair: KeyPair) -> str:
-    """A kubeconfig with everything inline, as JSON (which is YAML)."""
-    cluster = {"server": server_url, "certificate-authority-data": _base64(ca_pem)}
-    credential = {
+def credential(pair: KeyPair) -> dict[str, str]:
+    """A client certificate as kubeconfigs have it."""
+    return {
         "client-certificate-data": _base64(pair.certificate_pem),
         "client-key-data": _base64(pair.key_pem),
     }
+
+
+def kubeconfig(server_url: str, ca_pem: str, user: str, credential: Mapping[str, str]) -> str:
+    """A kubeconfig with everything inline, as JSON (which is YAML)."""
+    cluster = {"server": server_url, "certificate-authority-data": _base64(ca_pem)}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "local", "cluster": cluster}],
-        "users": [{"name": user, "user": credential}],
+        "users": [{"name": user, "user": dict(credential)}],
         "contexts": [{"name": "local", "context": {"cluster": "local", "user": user}}],
         "current-context": "local",
     }
