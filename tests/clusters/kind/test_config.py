@@ -18,10 +18,17 @@ def test_the_api_server_is_published_where_vnodes_reach_it() -> None:
     assert CONFIG["nodes"] == [{"role": "control-plane", "image": "kindest/node:v1"}]
 
 
-def test_etcd_writes_to_the_nodes_memory() -> None:
+def test_etcd_writes_to_the_nodes_memory_and_nobody_is_elected() -> None:
     """And nothing else of kubeadm's control plane is changed."""
     (patch,) = map(yaml.safe_load, CONFIG["kubeadmConfigPatches"])
-    assert patch == {"kind": "ClusterConfiguration", "etcd": {"local": {"dataDir": "/tmp/etcd"}}}
+    alone = {"extraArgs": {"leader-elect": "false"}}
+    assert patch == {
+        "kind": "ClusterConfiguration",
+        "etcd": {"local": {"dataDir": "/tmp/etcd"}},
+        "controllerManager": alone,
+        "scheduler": alone,
+    }
+    assert "&" not in CONFIG["kubeadmConfigPatches"][0], "an anchor, which not every reader of YAML heeds"
 
 
 def test_pods_start_where_no_score_may_be_lowered() -> None:

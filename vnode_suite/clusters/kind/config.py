@@ -10,6 +10,9 @@ from vnode_suite.core.documents import dump_yaml
 #: kind mounts memory at /tmp of a node: a busy disk, on which etcd waits for every write, is seen as an API server
 #: that does not answer. No node of ours outlives a restart of Docker anyway.
 _ETCD_FOLDER = "/tmp/etcd"  # noqa: S108 - in the node, which has one user
+#: A controller manager or scheduler that is the only one has nobody to give way to, but ends when a busy machine lets
+#: its lease lapse, and what comes meanwhile is not heeded until the next one may have the lease (seen: 25 s).
+_ALONE = {"leader-elect": "false"}
 _KEEP_OOM_SCORES = '[plugins."io.containerd.grpc.v1.cri"]\nrestrict_oom_score_adj = true\n'
 
 
@@ -48,7 +51,12 @@ def cluster_config(order: KindOrder) -> dict[str, Any]:
     Docker publishes the API server at `order.address`: given an address of the simulated VPC's bridge, VNodes reach
     it there as they reach any server of the machine, and it reaches them through the machine, with its address.
     """
-    kubeadm = {"kind": "ClusterConfiguration", "etcd": {"local": {"dataDir": _ETCD_FOLDER}}}
+    kubeadm = {
+        "kind": "ClusterConfiguration",
+        "etcd": {"local": {"dataDir": _ETCD_FOLDER}},
+        "controllerManager": {"extraArgs": dict(_ALONE)},
+        "scheduler": {"extraArgs": dict(_ALONE)},
+    }
     return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
