@@ -53,8 +53,9 @@ if TYPE_CHECKING:
 #: not come, as there.
 NODE_MONITOR_GRACE = 3.5
 NODE_MONITOR_PERIOD = 0.5
-#: ... and on a busy machine so many times what the API server took to answer: 2 s on two idle cores.
-NODE_MONITOR_GRACE_STARTS = 1.75
+#: ... and on a busy machine so many times what the API server took to answer: 2 to 3 s on two idle cores, where a
+#: heartbeat takes hundredths of a second.
+NODE_MONITOR_GRACE_STARTS = 1.0
 #: Of an API server on a network of its own, where nobody else has it: kubeadm's.
 API_SERVER_PORT = 6443
 #: The label by which a node is known as a VNode (the page's exclusion rests on it).
