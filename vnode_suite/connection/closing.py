@@ -129,7 +129,14 @@ def kept_of(cell: CellRun) -> list[str]:
     """What of the cell stays because that was asked for, as ``Kind name``."""
     held = [subject for subject in cell.vnodes if cell.world.keeping.holds(subject)]
     names = [f"VirtualNode {i}" for subject in held if (i := _id_of(subject))]
-    return [*names, *(f"Node {subject.node_name}" for subject in held if subject.node_name)]
+    return [*names, *(f"Node {name}" for subject in held for name in sorted(nodes_of(subject)))]
+
+
+def nodes_of(subject: Subject) -> set[str]:
+    """Nodes of the subject's VNode: the one that was found in time, and any whose name holds the VNode's id."""
+    virtual_node_id = _id_of(subject)
+    late = {name for name in subject.world.nodes.nodes() if virtual_node_id and virtual_node_id in name}
+    return late | {subject.node_name} - {""}
 
 
 #: kube-controller-manager looks for Pods of nodes that are gone every 20 s, and waits 40 s before it removes one
@@ -189,7 +196,7 @@ def retire(subject: Subject) -> None:
     shared = cell.sound.steps.known("vnode")
     if not outcome or not outcome.product or (shared and outcome.product is shared.product):
         return
-    names = {n for n in cell.world.nodes.nodes() if outcome.product.id in n} | {subject.node_name} - {""}
+    names = nodes_of(subject)
     for pod in subject.pods_made:
         _delete_pod(cell, pod)
     _delete_vnode(subject)
@@ -240,9 +247,8 @@ def _id_of(subject: Subject) -> str:
 def staying_nodes(cell: CellRun) -> frozenset[str]:
     """Nodes whose Pods stay with them."""
     keeping = cell.world.keeping
-    return frozenset(
-        s.node_name for c in cell.world.cells for s in c.vnodes if keeping.holds(s) and s.node_name
-    )
+    held = (s for c in cell.world.cells for s in c.vnodes if keeping.holds(s))
+    return frozenset(name for subject in held for name in nodes_of(subject))
 
 
 def _delete_vnode(subject: Subject) -> None:
