@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import tempfile
@@ -19,7 +18,6 @@ from pyroute2.netlink.exceptions import NetlinkError
 from vnode_suite.simulated.vpc.addresses import choose_vpc_network, dns_address, host_address, mac_address
 from vnode_suite.simulated.vpc.errors import NetworkRefused
 from vnode_suite.simulated.vpc.namespace import INTERFACE
-from vnode_suite.simulated.vpc.rtnetlink import RequestRefused, RtNetlink
 
 #: Written on each interface as its alias: how a run's interfaces are known as ours, whatever they are called.
 _ALIAS = "vnode-suite run "
@@ -50,7 +48,6 @@ class Bridge:
         self.network = IPv4Network("0.0.0.0/32")
         self._index = 0
         self._cables = 0
-        self._kernel = RtNetlink()
 
     def __enter__(self) -> Self:
         with IPRoute() as ip, _one_run_at_a_time():
@@ -70,7 +67,6 @@ class Bridge:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._kernel.close()
         remove_run(self.run_id)
 
     def _set_up(self, ip: IPRoute) -> None:
@@ -97,17 +93,17 @@ class Bridge:
         """Lay a cable from the bridge into the namespace of process ``pid``; answers the near end's name."""
         self._cables += 1
         name = f"{self.name}-{self._cables % 10_000}"
-        self._kernel.add_veth(name, INTERFACE, pid, mac_address(address))
-        self._kernel.set_up(name, master=self._index, alias=_ALIAS + self.run_id)
+        far_end = {"ifname": INTERFACE, "net_ns_pid": pid, "address": mac_address(address)}
+        with IPRoute() as ip:
+            ip.link("add", ifname=name, kind="veth", peer=far_end)
+            (index,) = ip.link_lookup(ifname=name)
+            ip.link("set", index=index, ifalias=_ALIAS + self.run_id, master=self._index, state="up")
         return name
 
     def unplug(self, name: str) -> None:
         """Take a cable away; one that went with its namespace is no error."""
-        try:
-            self._kernel.delete(name)
-        except RequestRefused as refused:
-            if refused.errno != errno.ENODEV:
-                raise
+        with IPRoute() as ip:
+            _delete(ip, ip.link_lookup(ifname=name))
 
 
 def list_runs() -> dict[str, list[str]]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from pyroute2 import IPRoute
+
 from vnode_suite.simulated.vpc.addresses import host_address, router_address
 from vnode_suite.simulated.vpc.errors import NetworkRefused
-from vnode_suite.simulated.vpc.rtnetlink import RtNetlink
 
 #: The member's end of its cable.
 INTERFACE = "eth0"
@@ -72,15 +72,15 @@ def configure_interface(place: Place) -> None:
     """Bring up the cable's end that was moved into this process's namespace, with address and routes."""
     vpc = IPv4Network(place.vpc_cidr)
     router = str(router_address(vpc))
-    with RtNetlink() as kernel:
-        kernel.set_up("lo")
-        kernel.set_up(INTERFACE, mtu=place.mtu)
-        index = socket.if_nametoindex(INTERFACE)
-        kernel.add_address(index, place.address, vpc.prefixlen)
-        kernel.add_neighbour(index, router, _NOBODY)
-        kernel.add_route(router)
-        for network in map(IPv4Network, place.connected):
-            kernel.add_route(str(host_address(vpc)), str(network.network_address), network.prefixlen)
+    with IPRoute() as ip:
+        ip.link("set", index=1, state="up")
+        (index,) = ip.link_lookup(ifname=INTERFACE)
+        ip.addr("add", index=index, address=place.address, prefixlen=vpc.prefixlen)
+        ip.link("set", index=index, state="up", mtu=place.mtu)
+        ip.neigh("add", dst=router, lladdr=_NOBODY, ifindex=index, state=0x80)
+        ip.route("add", dst="default", gateway=router)
+        for network in place.connected:
+            ip.route("add", dst=network, gateway=str(host_address(vpc)))
 
 
 def in_network(address: str, cidr: str) -> bool:
