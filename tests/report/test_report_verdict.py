@@ -13,9 +13,11 @@ from stories import Teller
 from vnode_suite.core.ledger import Ledger, read
 from vnode_suite.core.secrets import Registry
 from vnode_suite.model import Exit, Grade, Level, Result, Status, Text
+from vnode_suite.report.collect import Collected
 from vnode_suite.report.document import build
 from vnode_suite.report.types import Report, Row
 from vnode_suite.report.verdict import verdict
+from vnode_suite.report.wording import scope
 
 SEEN = Text("something else", "另一种情况")
 
@@ -310,3 +312,20 @@ def test_the_level_of_a_clause_may_differ_by_cell(told: Teller, ledger_path: Pat
     report = told(stories.matrix(ledger_path))
     levels = {(each.cell.split("-")[1], each.level) for each in report.results if each.clause == "CREATE-02"}
     assert levels == {("bootstrap", Level.MUST), ("serviceaccount", Level.SHOULD)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"controls": True, "controls_take_turns": True},
+            "negative controls on, those of one clause taking turns",
+        ),
+        ({"controls": True, "controls_take_turns": False}, "negative controls on."),
+        ({"controls": True}, "negative controls on."),
+        ({"controls": False}, "negative controls off."),
+    ],
+)
+def test_scope_says_how_controls_were_shown(fields: dict[str, bool], said: str) -> None:
+    """A ledger of before says nothing of turns, since there were none."""
+    assert said in scope(Collected(runs=[dict(fields)]), ()).en

@@ -38,6 +38,7 @@ def tell_the_beginning(run: Run, casebook: Casebook, arguments: Sequence[object]
         faults=[dict(fault) for fault in settings.cloud.faults],
         site=settings.cluster.site,
         controls=scope.controls,
+        controls_take_turns=casebook.takes_turns,
         selection=sorted(judged) if deselected else list(scope.selection) or None,
         language=settings.report.language,
         strict_should=scope.strict_should,
