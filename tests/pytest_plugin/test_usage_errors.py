@@ -96,6 +96,10 @@ WRONG: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "id is none": (["--vnode-id", "vnode1", *_THEIRS], ("vnode1", "vnd-")),
     "id and count": (["--vnode-id", "vnd-1", "--vnode-count", "2", *_THEIRS], ("exclude each other",)),
     "id and controls": (["--vnode-id", "vnd-1", "--vnode-controls", "on", *_THEIRS], ("exclude each other",)),
+    "id and all controls": (
+        ["--vnode-id", "vnd-1", "--vnode-controls", "all", *_THEIRS],
+        ("exclude each other",),
+    ),
     "id and two identities": (
         ["--vnode-id", "vnd-1", "--vnode-identity", "bootstrap", "--vnode-identity", "admin", *_THEIRS],
         ("one identity",),

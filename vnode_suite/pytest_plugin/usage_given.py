@@ -46,9 +46,9 @@ def given_vnode(values: Mapping[str, Any], cluster: ClusterSettings) -> GivenVNo
     for name, flag in _MAKING.items():
         if values.get(name):
             raise UsageError(f"--vnode-id and {flag} exclude each other", remedy="leave one of them out")
-    if values.get("controls") == "on":
+    if values.get("controls", "off") != "off":
         raise UsageError(
-            "--vnode-id and --vnode-controls on exclude each other",
+            f"--vnode-id and --vnode-controls {values['controls']} exclude each other",
             remedy="a control is a twin with a defect: nobody has one of a VNode that was made elsewhere",
         )
     _reachable(values)
