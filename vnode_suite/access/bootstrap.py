@@ -316,7 +316,8 @@ def submit_improper(
             )
             listed = {each["metadata"]["name"]: each for each in client.list(requests_path(api))}
             states = tuple(
-                (variant, approval_of(listed[one.name]))
+                # One that somebody took away meanwhile is asked for, so that the server says that it is gone.
+                (variant, approval_of(listed.get(one.name) or client.get(one.path)))
                 for variant, one in submitted
                 if known or variant is not Improper.WRONG_SIGNER
             )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from vnode_suite.access.bootstrap import requests_path
 from vnode_suite.access.generate import Generated
 from vnode_suite.cleanup.journal import Entry
 from vnode_suite.clusters.kube import KubeError
@@ -365,14 +366,13 @@ def requests_of(cell: CellRun) -> list[dict[str, Any]]:
     names = {f"system:vnode:{i}" for i in vnode_ids(cell)}
     if not cell.world.keeping.kept:
         names.add(generated.username)
-    api = cell.world.version.facts.csr_api
-    listed = cell.world.kube.list(f"/apis/certificates.k8s.io/{api}/certificatesigningrequests")
+    listed = cell.world.kube.list(requests_path(cell.world.version.facts.csr_api))
     return [c for c in listed if c["spec"].get("username") in names]
 
 
 def _remove_request(cell: CellRun, request: Mapping[str, Any]) -> None:
-    api = cell.world.version.facts.csr_api
-    _delete(cell, f"/apis/certificates.k8s.io/{api}/certificatesigningrequests/{request['metadata']['name']}")
+    path = requests_path(cell.world.version.facts.csr_api)
+    _delete(cell, f"{path}/{request['metadata']['name']}")
 
 
 def remove_node(cell: CellRun, name: str) -> None:

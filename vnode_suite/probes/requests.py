@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vnode_suite.access.approver.rules import read_subject
-from vnode_suite.access.bootstrap import csr_api, state_of
-from vnode_suite.access.rights import CERTIFICATES_GROUP
+from vnode_suite.access.bootstrap import csr_api, requests_path, state_of
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.core.errors import SuiteError
 
@@ -48,7 +47,7 @@ class RequestHistory:
 
     def _watch(self) -> None:
         try:
-            path = f"/apis/{CERTIFICATES_GROUP}/{csr_api(self._kube)}/certificatesigningrequests"
+            path = requests_path(csr_api(self._kube))
             with self._kube.open_watch(path, timeout_seconds=_WATCH_SECONDS) as stream:
                 self._stream = stream
                 for event in stream:

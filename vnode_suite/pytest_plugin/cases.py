@@ -42,7 +42,10 @@ class Casebook:
     settings: Settings
     catalogue: Catalogue
     defects: Defects
-    _turns: dict[tuple[str, Identity], Mapping[str, frozenset[str]]] = field(default_factory=dict)
+    #: What was dealt out, by clause and identity: version to the defects whose turn it is.
+    _turns: dict[tuple[str, Identity], Mapping[str, tuple[Defect, ...]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def cases(self, clause: Clause) -> Iterator[Case]:
         """The cases of *clause* in every cell where it applies and is in scope, controls after the real one."""
@@ -97,11 +100,7 @@ class Casebook:
         closed would show nothing new. Where several versions are run, the defects of one clause take turns
         (:func:`dealt`), unless all are asked for.
         """
-        possible = self._possible(clause, cell)
-        if self.takes_turns:
-            turn = self._turn_of(clause, cell)
-            possible = tuple(defect for defect in possible if defect.name in turn)
-        yield from possible
+        yield from self._turn_of(clause, cell) if self.takes_turns else self._possible(clause, cell)
 
     @property
     def takes_turns(self) -> bool:
@@ -121,17 +120,21 @@ class Casebook:
             and self._permitted(defect)
         )
 
-    def _turn_of(self, clause: Clause, cell: Cell) -> frozenset[str]:
+    def _turn_of(self, clause: Clause, cell: Cell) -> tuple[Defect, ...]:
         """The defects whose turn it is on *cell*'s version, of those that *clause* has for that identity."""
         key = clause.id, cell.identity
         if key not in self._turns:
             alike = [each for each in self.settings.cells if each.identity is cell.identity]
             possible = {
-                each.version: [defect.name for defect in self._possible(clause, each)]
+                each.version: {defect.name: defect for defect in self._possible(clause, each)}
                 for each in alike
                 if self.why_not(clause, each) is None
             }
-            self._turns[key] = dealt(possible)
+            turns = dealt({version: list(defects) for version, defects in possible.items()})
+            self._turns[key] = {
+                version: tuple(defect for name, defect in defects.items() if name in turns[version])
+                for version, defects in possible.items()
+            }
         return self._turns[key][cell.version]
 
     def controls_not_to_be_had(self) -> Mapping[str, Text]:

@@ -100,7 +100,7 @@ def start_another(
 
 def _admin(authority: CertificateAuthority, cluster: LocalCluster, url: str) -> str:
     pair = authority.client("vnode-suite-admin", [pki.ADMIN_GROUP])
-    return pki.kubeconfig(url, cluster.ca_pem, "admin", pki.credential(pair))
+    return pki.kubeconfig(url, cluster.ca_pem, "admin", pki.client_certificate(pair))
 
 
 def _await_health(

@@ -81,7 +81,9 @@ def write(layout: ControlPlaneLayout, settings: ControlPlaneSettings) -> Materia
     server_url = f"https://{settings.address}:{layout.api_server_port}"
     ca_pem = cluster.certificate_pem
     for name, pair in users.items():
-        _write_private(layout.kubeconfig(name), kubeconfig(server_url, ca_pem, name, credential(pair)))
+        _write_private(
+            layout.kubeconfig(name), kubeconfig(server_url, ca_pem, name, client_certificate(pair))
+        )
     # An API server verifies a client's certificate again for every request, and looks a token up.
     token = Secret(secrets.token_hex(16), "admin-token")
     _write_private(layout.tokens, f'{token.reveal()},vnode-suite-admin,vnode-suite-admin,"{ADMIN_GROUP}"\n')
@@ -103,7 +105,7 @@ def add_pair(layout: ControlPlaneLayout, name: str, pair: KeyPair) -> None:
     _write_private(layout.key(name), pair.key_pem)
 
 
-def credential(pair: KeyPair) -> dict[str, str]:
+def client_certificate(pair: KeyPair) -> dict[str, str]:
     """A client certificate as kubeconfigs have it."""
     return {
         "client-certificate-data": _base64(pair.certificate_pem),
