@@ -139,7 +139,7 @@ def test_controls_are_fewer_than_what_fails() -> None:
     failing = {defect.name for defect in defects.failing("NODE-01")}
     controls = {defect.name for defect in defects.controls("NODE-01")}
     assert "system-node-unbound" in failing
-    assert controls == {"vnode-never-registers"}
+    assert controls == {"vnode-never-registers", "api-says-ready-without-node"}
 
 
 def test_controls_suit_cell_and_profile() -> None:
@@ -150,7 +150,7 @@ def test_controls_suit_cell_and_profile() -> None:
         found = defects.controls_in(clause, minor=minor, identity=identity.value, profile=profile.value)
         return {defect.name for defect in found}
 
-    assert names("PORT-01", "1.22", Identity.BOOTSTRAP, Profile.STANDARD) == {"port-10250-closed"}
+    assert names("PORT-01", "1.22", Identity.BOOTSTRAP, Profile.STANDARD) == {"kubelet-not-listening", "port-10250-closed"}
     assert "port-10250-dropped" in names("PORT-01", "1.22", Identity.BOOTSTRAP, Profile.FULL)
     assert names("PERM-07", "1.14", Identity.BOOTSTRAP, Profile.FULL) == set()
     assert names("PERM-01", "1.22", Identity.ADMIN, Profile.STANDARD) == {"admin-without-rights"}

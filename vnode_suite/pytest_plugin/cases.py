@@ -19,6 +19,7 @@ from vnode_suite.core.settings import Settings
 from vnode_suite.data.catalogue import Catalogue, not_applicable, profile_covers
 from vnode_suite.data.defects import Defects
 from vnode_suite.model import Cell, Clause, Cloud, Defect, DefectScope, Identity, Provider, Text
+from vnode_suite.pytest_plugin.turns import Control, dealt
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class Casebook:
     settings: Settings
     catalogue: Catalogue
     defects: Defects
-    #: What was dealt out, by clause and identity: version to the defects whose turn it is.
-    _turns: dict[tuple[str, Identity], Mapping[str, tuple[Defect, ...]]] = field(
+    #: What was dealt out once it is: clause and cell to the defects whose turn it is there.
+    _turns: dict[tuple[str, Cell], list[Defect]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -98,7 +99,7 @@ class Casebook:
 
         What knows nothing of the identity is shown once a version (see :meth:`_shown_in`): a second VNode with its port
         closed would show nothing new. Where several versions are run, the defects of one clause take turns
-        (:func:`dealt`), unless all are asked for.
+        (`turns.py`), unless all are asked for.
         """
         yield from self._turn_of(clause, cell) if self.takes_turns else self._possible(clause, cell)
 
@@ -120,22 +121,22 @@ class Casebook:
             and self._permitted(defect)
         )
 
-    def _turn_of(self, clause: Clause, cell: Cell) -> tuple[Defect, ...]:
-        """The defects whose turn it is on *cell*'s version, of those that *clause* has for that identity."""
-        key = clause.id, cell.identity
-        if key not in self._turns:
-            alike = [each for each in self.settings.cells if each.identity is cell.identity]
-            possible = {
-                each.version: {defect.name: defect for defect in self._possible(clause, each)}
-                for each in alike
-                if self.why_not(clause, each) is None
-            }
-            turns = dealt({version: list(defects) for version, defects in possible.items()})
-            self._turns[key] = {
-                version: tuple(defect for name, defect in defects.items() if name in turns[version])
-                for version, defects in possible.items()
-            }
-        return self._turns[key][cell.version]
+    def _turn_of(self, clause: Clause, cell: Cell) -> Sequence[Defect]:
+        """The defects of *clause* whose turn it is in *cell*."""
+        if not self._turns:
+            every = [
+                Control(each.id, place, defect, defect.where in _OF_THE_IDENTITY)
+                for each in self.catalogue.clauses
+                if each.judged and self.in_scope(each)
+                for place in self.settings.cells
+                if self.why_not(each, place) is None
+                for defect in self._possible(each, place)
+            ]
+            turns = dealt(every)
+            for control in every:
+                defects = self._turns.setdefault((control.clause, control.cell), [])
+                defects += [control.defect] if control in turns else []
+        return self._turns.get((clause.id, cell), ())
 
     def controls_not_to_be_had(self) -> Mapping[str, Text]:
         """Defects that twins would be given if the emulator answered for the ECI API, with why none can have them."""
@@ -174,24 +175,6 @@ class Casebook:
         if defect.scope == "own-cluster" or defect.shared:
             return False
         return self.settings.cluster.apply_exclusion != "off" or not defect.name.startswith("kube-proxy-")
-
-
-def dealt(possible: Mapping[str, Sequence[str]]) -> Mapping[str, frozenset[str]]:
-    """One of the *possible* defects for each version, in turn, and every one of them at least once.
-
-    So a clause is seen to fail on every version that has a defect for it, and each of its defects somewhere in the run.
-
-    :param possible: version to the names of the defects that can be had there.
-    """
-    turns = {
-        version: {names[number % len(names)]} if names else set()
-        for number, (version, names) in enumerate(possible.items())
-    }
-    for name in dict.fromkeys(name for names in possible.values() for name in names):
-        if not any(name in turn for turn in turns.values()):
-            fitting = [version for version, names in possible.items() if name in names]
-            turns[min(fitting, key=lambda version: len(turns[version]))].add(name)
-    return {version: frozenset(turn) for version, turn in turns.items()}
 
 
 #: Said of a run in which they take turns.

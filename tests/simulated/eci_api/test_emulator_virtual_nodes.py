@@ -374,6 +374,15 @@ def test_what_the_fleet_must_do_is_handed_to_it(emulator: Any) -> None:
     assert {tag.key for tag in one(emulator, found).tags} == {"vnode-suite:defect", "b"}
 
 
+def test_the_options_of_another_request_are_wrong_all_at_once(emulator: Any) -> None:
+    """A tag and a taint are missing, and the resource group is another."""
+    sound, found = one(emulator, create(emulator)), create(emulator, tag=defect("options-of-another-request"))
+    twin = one(emulator, found)
+    assert sound.resource_group_id != twin.resource_group_id
+    assert {tag.key for tag in twin.tags} == {"vnode-suite:defect", "b"}
+    assert emulator.fleet.orders[found].defects == {"user-taint-missing"}
+
+
 def test_defects_of_address_events_and_status(emulator: Any) -> None:
     """Another address than the Node's, no events, Ready without a Node."""
     sound = one(emulator, create(emulator))

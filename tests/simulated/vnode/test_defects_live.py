@@ -33,6 +33,7 @@ SOUND = {
 CHANGED = {
     "wrong-type-label": {"type": "ecs-instance"},
     "taint-effect-changed": {"taint": "PreferNoSchedule"},
+    "kubelet-not-listening": {"10250": "connection refused", "10255": "connection refused"},
     "port-10250-closed": {"10250": "connection refused"},
     "port-10255-closed": {"10255": "connection refused"},
     "node-name-vnode1": {"name": "vnode1"},

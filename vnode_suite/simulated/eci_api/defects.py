@@ -20,6 +20,7 @@ API_DEFECTS: Final[Mapping[str, str]] = {
     "placed-in-third-vswitch": "the VNode lives in a vSwitch of the VPC that was not asked for",
     "placed-in-other-resource-group": "the VNode is shown in a resource group that was not asked for",
     "tag-lost": "the first tag that is not reserved is not stored",
+    "options-of-another-request": "tag-lost, user-taint-missing and placed-in-other-resource-group at once",
     "events-empty": "DescribeVirtualNodes answers no events",
     "api-says-ready-without-node": "the status is Ready although no Node was registered",
     "internal-ip-mismatch": "IntranetIp is another address than the Node's",
@@ -32,13 +33,20 @@ FLEET_DEFECTS: Final = frozenset(
     {
         "vnode-never-registers", "heartbeat-stops", "wrong-type-label", "type-label-missing",
         "vnode-label-missing", "taint-effect-changed", "user-taint-missing",
-        "port-10250-closed", "port-10255-closed", "port-10250-dropped", "port-10255-dropped",
+        "kubelet-not-listening", "port-10250-closed", "port-10255-closed",
+        "port-10250-dropped", "port-10255-dropped",
         "api-server-unreachable", "api-server-refused", "no-route", "dns-no-such-host", "dns-wrong-address",
         "return-path-dropped", "node-name-vnode1", "address-outside-vswitch", "pod-address-outside",
         "pods-stay-pending", "no-annotation", "renewal-stops", "clock-skew-ahead", "clock-skew-behind",
         "runs-daemonset-pods", "leaves-unlabelled-node", "node-not-ready",
     }
 )  # fmt: skip
+
+#: What the fleet has to do wrong besides for the API to be wrong in that way.
+_OF_THE_FLEET: Final = {
+    "api-says-ready-without-node": "vnode-never-registers",
+    "options-of-another-request": "user-taint-missing",
+}
 
 
 def asked_for(
@@ -62,6 +70,4 @@ def asked_for(
 def for_fleet(names: frozenset[str]) -> frozenset[str]:
     """What of these the fleet has to carry out."""
     wanted = names - API_DEFECTS.keys()
-    if "api-says-ready-without-node" in names:
-        wanted |= {"vnode-never-registers"}
-    return wanted
+    return wanted | {needed for name, needed in _OF_THE_FLEET.items() if name in names}

@@ -21,6 +21,7 @@ FLEET_DEFECTS: Mapping[str, Needs] = MappingProxyType(
         "vnode-label-missing": "nothing",
         "taint-effect-changed": "nothing",
         "user-taint-missing": "nothing",
+        "kubelet-not-listening": "nothing",
         "port-10250-closed": "nothing",
         "port-10255-closed": "nothing",
         "port-10250-dropped": "packets",
