@@ -95,7 +95,7 @@ class ScopeSettings:
     #: Clause ids or chapters; empty: all.
     selection: tuple[str, ...] = ()
     controls: bool = True
-    #: Every control on every version, where several are run; else the defects of one clause take turns.
+    #: Every control and every provoked failure on every version, where several are run; else they take turns.
     every_control: bool = False
     #: Defects injected into the run itself, to see the suite find them.
     defects: tuple[str, ...] = ()
@@ -136,6 +136,12 @@ class Settings:
     def versions(self) -> tuple[str, ...]:
         """The versions of the cells, each once, in order."""
         return tuple(dict.fromkeys(cell.version for cell in self.cells))
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether what could be shown on each version alike is spread over those of the run instead: negative
+        controls, and the failures that EVENT-04 provokes."""
+        return len(self.versions) > 1 and not self.scope.every_control
 
     def cells_of(self, version: str) -> tuple[Cell, ...]:
         """The cells of one version, in order."""

@@ -11,10 +11,19 @@ from vnode_suite.connection.cloud import REAL_CLIENT_TIMEOUT, SIMULATED_CLIENT_T
 from vnode_suite.connection.run import Run
 from vnode_suite.data.waivers import load_waivers
 from vnode_suite.model import Clause, Cloud, Text
-from vnode_suite.pytest_plugin.cases import CONTROLS_TAKE_TURNS, Case, Casebook, controls_left_out
+from vnode_suite.pytest_plugin.cases import (
+    CONTROLS_TAKE_TURNS,
+    FAILURES_TAKE_TURNS,
+    Case,
+    Casebook,
+    controls_left_out,
+)
 from vnode_suite.pytest_plugin.outcomes import record_deselected
 
 _NO_SCENARIO = Text("this build of the suite has no scenario for it yet", "本版本套件尚无对应场景")
+
+#: The clause whose VNodes fail by one of several causes each.
+_FURTHER_FAILURES = "EVENT-04"
 
 
 def tell_the_beginning(run: Run, casebook: Casebook, arguments: Sequence[object]) -> None:
@@ -64,6 +73,8 @@ def tell_the_beginning(run: Run, casebook: Casebook, arguments: Sequence[object]
             record_deselected(run, case)
     if casebook.takes_turns:
         run.ledger.write("note", text=CONTROLS_TAKE_TURNS)
+    if settings.takes_turns and _FURTHER_FAILURES in judged:
+        run.ledger.write("note", text=FAILURES_TAKE_TURNS)
     if missing := casebook.controls_not_to_be_had():
         run.ledger.write("note", text=controls_left_out(missing, settings.cloud.cloud))
     for name in scope.defects:

@@ -106,8 +106,7 @@ class Casebook:
     @property
     def takes_turns(self) -> bool:
         """Whether the defects of one clause are dealt out over the versions of the run."""
-        scope = self.settings.scope
-        return scope.controls and not scope.every_control and len(self.settings.versions) > 1
+        return self.settings.scope.controls and self.settings.takes_turns
 
     def _possible(self, clause: Clause, cell: Cell) -> tuple[Defect, ...]:
         """Every control that can be shown in *cell*."""
@@ -180,9 +179,15 @@ class Casebook:
 #: Said of a run in which they take turns.
 CONTROLS_TAKE_TURNS = Text(
     "Each clause that has negative controls was to be seen to fail on each version; where it has several, they took "
-    "turns over the versions, each at least once: --vnode-controls all shows each on each.",
-    "凡有反例对照的条款，均须在每个版本上被证明会失败；同一条款有多个对照时，按版本轮流执行，每个至少一次："
+    "turns over the versions and identities, each at least once: --vnode-controls all shows each on each.",
+    "凡有反例对照的条款，均须在每个版本上被证明会失败；同一条款有多个对照时，按版本和身份轮流执行，每个至少一次："
     "--vnode-controls all 则在每个版本上执行全部对照。",
+)
+#: Said of a run over several versions that provokes failures.
+FAILURES_TAKE_TURNS = Text(
+    "The failures that EVENT-04 provokes took turns over the versions, each at least once: --vnode-controls all "
+    "provokes each on each.",
+    "EVENT-04 所诱发的故障按版本轮流进行，每种至少一次：--vnode-controls all 则在每个版本上诱发全部故障。",
 )
 
 

@@ -99,7 +99,8 @@ def _chosen(selection: object) -> Text:
 def _controls(run: dict[str, object]) -> Text:
     if run.get("controls_take_turns"):
         return Text(
-            "on, those of one clause taking turns over the versions", "开启，同一条款的对照按版本轮流"
+            "on, those of one clause taking turns over the versions and identities",
+            "开启，同一条款的对照按版本和身份轮流",
         )
     return Text("on", "开启") if run.get("controls") else Text("off", "关闭")
 

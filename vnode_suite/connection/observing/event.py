@@ -128,6 +128,21 @@ FURTHER = (
 FURTHER_IN_FULL = (("api-server-overloaded", "api-server-overloaded"),)
 
 
+#: Of `FURTHER`, so many at least are provoked on each version where they take turns.
+_PROVOKED_IN_TURN = 2
+
+
+def _in_turn(subject: Subject) -> tuple[tuple[str, str], ...]:
+    """Those of `FURTHER` whose turn it is: all, unless several versions share them."""
+    settings = subject.cell.run.settings
+    if not settings.takes_turns:
+        return FURTHER
+    versions = settings.versions
+    share = max(_PROVOKED_IN_TURN, -(-len(FURTHER) // len(versions)))
+    first = share * versions.index(subject.cell.cell.version)
+    return tuple(FURTHER[number % len(FURTHER)] for number in range(first, first + share))
+
+
 #: The first two of them wait for a time-out of their own; more at once would only crowd what waits for less.
 _FAILING_AT_ONCE = 3
 
@@ -136,7 +151,7 @@ def further(subject: Subject) -> Observation[Causes]:
     """Further causes, one VNode each."""
     _needs_packets(subject)
     full = subject.cell.run.settings.scope.profile is Profile.FULL
-    wanted = (*FURTHER, *(FURTHER_IN_FULL if full else ()))
+    wanted = (*_in_turn(subject), *(FURTHER_IN_FULL if full else ()))
     with ThreadPoolExecutor(_FAILING_AT_ONCE, thread_name_prefix="further") as pool:
         cases = pool.map(
             lambda each: _named(subject, each[1], by=each[0], near_miss="unknown-event").value, wanted
