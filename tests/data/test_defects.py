@@ -150,7 +150,10 @@ def test_controls_suit_cell_and_profile() -> None:
         found = defects.controls_in(clause, minor=minor, identity=identity.value, profile=profile.value)
         return {defect.name for defect in found}
 
-    assert names("PORT-01", "1.22", Identity.BOOTSTRAP, Profile.STANDARD) == {"kubelet-not-listening", "port-10250-closed"}
+    assert names("PORT-01", "1.22", Identity.BOOTSTRAP, Profile.STANDARD) == {
+        "kubelet-not-listening",
+        "port-10250-closed",
+    }
     assert "port-10250-dropped" in names("PORT-01", "1.22", Identity.BOOTSTRAP, Profile.FULL)
     assert names("PERM-07", "1.14", Identity.BOOTSTRAP, Profile.FULL) == set()
     assert names("PERM-01", "1.22", Identity.ADMIN, Profile.STANDARD) == {"admin-without-rights"}

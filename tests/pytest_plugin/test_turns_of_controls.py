@@ -18,7 +18,9 @@ from vnode_suite.pytest_plugin.usage import build_settings
 
 #: Clause, defect and identity.
 Kind = tuple[str, str, Identity]
-DEFECTS = {name: load_defects().defect(name) for name in ("tag-lost", "approver-off", "zero-vswitches", "no-route")}
+DEFECTS = {
+    name: load_defects().defect(name) for name in ("tag-lost", "approver-off", "zero-vswitches", "no-route")
+}
 _KINDS = st.tuples(
     st.sampled_from("abc"),
     st.sampled_from(sorted(DEFECTS)),
@@ -46,7 +48,9 @@ def shown(of: Casebook) -> dict[tuple[str, str, Identity], set[str]]:
 def test_every_version_shows_each_clause_and_the_run_each_defect(rows: Sequence[Sequence[Kind]]) -> None:
     """What can be shown on a version leaves no clause without, and with each identity every defect has a turn."""
     controls = [
-        Control(clause, Cell(f"1.{13 + number}", identity, Provider.LOCAL), DEFECTS[name], of_the_identity=True)
+        Control(
+            clause, Cell(f"1.{13 + number}", identity, Provider.LOCAL), DEFECTS[name], of_the_identity=True
+        )
         for number, kinds in enumerate(rows)
         for clause, name, identity in kinds
     ]
@@ -59,7 +63,8 @@ def test_every_version_shows_each_clause_and_the_run_each_defect(rows: Sequence[
 def test_one_twin_serves_all_clauses_that_notice_it() -> None:
     """Where a VNode shows two clauses at once, nobody makes two."""
     both, one, other = (
-        load_defects().defect(name) for name in ("kubelet-not-listening", "port-10250-closed", "port-10255-closed")
+        load_defects().defect(name)
+        for name in ("kubelet-not-listening", "port-10250-closed", "port-10255-closed")
     )
     cells = [Cell(f"1.{minor}", Identity.SERVICEACCOUNT, Provider.LOCAL) for minor in range(13, 23)]
     controls = [

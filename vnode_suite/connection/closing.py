@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from vnode_suite.access.bootstrap import requests_path
@@ -14,7 +14,7 @@ from vnode_suite.access.generate import Generated
 from vnode_suite.cleanup.journal import Entry
 from vnode_suite.clusters.kube import KubeError
 from vnode_suite.connection import exclusion, identities
-from vnode_suite.connection.leavings import leavings, remove_leavings
+from vnode_suite.connection.leavings import Listing, leavings, remove_leavings
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.unanswered import delete_unanswered, look_for_unanswered
 from vnode_suite.core.errors import DeadlineExceeded, SuiteError
@@ -93,11 +93,11 @@ def _close(world: World) -> Closed:
     vnodes = {i: cell.cell.id for cell in cells for i in vnode_ids(cell)}
     instances: dict[str, str] = {}
     objects: dict[str, str] = {}
+    pods = _listed_pods(world)
     for cell in cells:
-        instances |= _instances(cell)
-    for cell in cells:
-        objects |= dict.fromkeys(_pods(cell), cell.cell.id)
-        _delete_pods(cell)
+        instances |= _instances(cell, pods)
+        objects |= dict.fromkeys(_pods(cell, pods), cell.cell.id)
+    _delete_pods(world, pods)
     closable = [s for cell in cells for s in cell.subjects if _closable(s)]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="closing") as pool:
         list(pool.map(_delete_vnode, closable))
@@ -105,11 +105,13 @@ def _close(world: World) -> Closed:
             delete_unanswered(cell)
         # Most went with their twins; nobody is left who would register one of them again.
         there = {node["metadata"]["name"] for node in world.kube.list("/api/v1/nodes")}
+        # Looked at once for all cells: nobody makes more of it.
+        listed = cache(world.kube.list)
         for cell in cells:
-            objects |= dict.fromkeys(_node_leavings(cell), cell.cell.id)
-            list(pool.map(partial(_remove_request, cell), requests_of(cell)))
+            objects |= dict.fromkeys(_node_leavings(cell, listed), cell.cell.id)
+            list(pool.map(partial(_remove_request, cell), requests_of(cell, listed)))
             list(pool.map(partial(remove_node, cell), [n for n in _node_names(cell) if n in there]))
-            remove_leavings(world, leaving_names(cell))
+            remove_leavings(world, leaving_names(cell), listed)
         kept = tuple(name for cell in cells for name in kept_of(cell))
         if not world.keeping.kept:
             for cell in cells:
@@ -199,7 +201,7 @@ def retire(subject: Subject) -> None:
         return
     names = nodes_of(subject)
     for pod in subject.pods_made:
-        _delete_pod(cell, pod)
+        _delete_pod(cell.world, pod)
     _delete_vnode(subject)
     for name in sorted(names):
         remove_node(cell, name)
@@ -211,7 +213,7 @@ def purge(subject: Subject) -> None:
     _deleted(subject)
 
 
-def _instances(cell: CellRun) -> dict[str, str]:
+def _instances(cell: CellRun, pods: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Instances of the run's Pods, each with its VNode's id: by the id that the VNode wrote on the Pod, else by
     the Pod's own name."""
     ids = {
@@ -219,8 +221,7 @@ def _instances(cell: CellRun) -> dict[str, str]:
         for s in cell.subjects
         if (o := s.steps.known("vnode")) and o.product and s.node_name
     }
-    pods = _listed_pods(cell)
-    staying = staying_nodes(cell)
+    staying = staying_nodes(cell.world)
     return {
         _instance_of(pod): ids[pod["spec"]["nodeName"]]
         for pod in pods
@@ -245,10 +246,9 @@ def _id_of(subject: Subject) -> str:
     return str(outcome.product.id) if outcome and outcome.product else ""
 
 
-def staying_nodes(cell: CellRun) -> frozenset[str]:
+def staying_nodes(world: World) -> frozenset[str]:
     """Nodes whose Pods stay with them."""
-    keeping = cell.world.keeping
-    held = (s for c in cell.world.cells for s in c.vnodes if keeping.holds(s))
+    held = (s for cell in world.cells for s in cell.vnodes if world.keeping.holds(s))
     return frozenset(name for subject in held for name in nodes_of(subject))
 
 
@@ -276,18 +276,17 @@ def _deleted(subject: Subject) -> None:
         )
 
 
-def _selector(cell: CellRun) -> str:
-    return f"vnode-suite/run={cell.run.id}"
+def _selector(world: World) -> str:
+    return f"vnode-suite/run={world.run.id}"
 
 
-def _listed_pods(cell: CellRun) -> list[dict[str, Any]]:
+def _listed_pods(world: World) -> list[dict[str, Any]]:
     """The run's Pods, of all cells of the version."""
-    return cell.world.kube.list(_PODS, labelSelector=_selector(cell))
+    return world.kube.list(_PODS, labelSelector=_selector(world))
 
 
-def _pods(cell: CellRun) -> list[str]:
-    nodes = {subject.node_name for subject in cell.subjects if subject.node_name} - staying_nodes(cell)
-    pods = _listed_pods(cell)
+def _pods(cell: CellRun, pods: Sequence[Mapping[str, Any]]) -> list[str]:
+    nodes = {s.node_name for s in cell.subjects if s.node_name} - staying_nodes(cell.world)
     return [
         f"Pod {p['metadata']['name']}"
         for p in pods
@@ -295,43 +294,43 @@ def _pods(cell: CellRun) -> list[str]:
     ]
 
 
-def _delete_pods(cell: CellRun) -> None:
-    staying = staying_nodes(cell)
-    for pod in _listed_pods(cell):
+def _delete_pods(world: World, pods: Sequence[Mapping[str, Any]]) -> None:
+    staying = staying_nodes(world)
+    for pod in pods:
         if pod["spec"].get("nodeName") not in staying:
-            _delete_pod(cell, pod["metadata"]["name"], wait=False)
-    cell.world.kube.wait_for_list(
+            _delete_pod(world, pod["metadata"]["name"], wait=False)
+    world.kube.wait_for_list(
         _PODS,
         lambda items: all(pod["spec"].get("nodeName") in staying for pod in items),
-        deadline_seconds=cell.seconds("pod-gone"),
+        deadline_seconds=world.seconds("pod-gone"),
         what="the suite's Pods to be gone",
-        labelSelector=_selector(cell),
+        labelSelector=_selector(world),
     )
 
 
-def _delete_pod(cell: CellRun, name: str, *, wait: bool = True) -> None:
+def _delete_pod(world: World, name: str, *, wait: bool = True) -> None:
     path = f"{_PODS}/{name}"
-    _delete(cell, path)
+    _delete(world, path)
     if wait:
-        cell.world.kube.wait_for(
+        world.kube.wait_for(
             path,
             lambda found: found is None,
-            deadline_seconds=cell.seconds("pod-gone"),
+            deadline_seconds=world.seconds("pod-gone"),
             what=f"{name} to be gone",
         )
-    _undone(cell, "Pod", name)
+    _undone(world, "Pod", name)
 
 
-def _delete(cell: CellRun, path: str, **body: Any) -> None:
+def _delete(world: World, path: str, **body: Any) -> None:
     try:
-        cell.world.kube.delete(path, {"gracePeriodSeconds": 0, **body} if "/pods/" in path else body or None)
+        world.kube.delete(path, {"gracePeriodSeconds": 0, **body} if "/pods/" in path else body or None)
     except KubeError as problem:
         if problem.status != 404:
             raise
 
 
-def _undone(cell: CellRun, kind: str, name: str) -> None:
-    for entry in cell.run.journal.left:
+def _undone(world: World, kind: str, name: str) -> None:
+    for entry in world.run.journal.left:
         if entry.kind == kind and entry.name.rpartition("/")[2] == name:
             entry.undone()
 
@@ -346,9 +345,9 @@ def _node_names(cell: CellRun) -> list[str]:
     return sorted(names - others)
 
 
-def _node_leavings(cell: CellRun) -> list[str]:
-    requests = [f"CertificateSigningRequest {c['metadata']['name']}" for c in requests_of(cell)]
-    beside = [str(each) for each in leavings(cell.world, leaving_names(cell))]
+def _node_leavings(cell: CellRun, listed: Listing) -> list[str]:
+    requests = [f"CertificateSigningRequest {c['metadata']['name']}" for c in requests_of(cell, listed)]
+    beside = [str(each) for each in leavings(cell.world, leaving_names(cell), listed)]
     return [f"Node {name}" for name in _node_names(cell)] + beside + requests
 
 
@@ -357,7 +356,7 @@ def leaving_names(cell: CellRun) -> list[str]:
     return [*_node_names(cell), *vnode_ids(cell)]
 
 
-def requests_of(cell: CellRun) -> list[dict[str, Any]]:
+def requests_of(cell: CellRun, listed: Listing) -> list[Mapping[str, Any]]:
     """CSRs by who asked: a VNode labels nothing."""
     outcome = cell.sound.steps.known("identity")
     generated: Generated | None = outcome.product if outcome else None
@@ -366,19 +365,19 @@ def requests_of(cell: CellRun) -> list[dict[str, Any]]:
     names = {f"system:vnode:{i}" for i in vnode_ids(cell)}
     if not cell.world.keeping.kept:
         names.add(generated.username)
-    listed = cell.world.kube.list(requests_path(cell.world.version.facts.csr_api))
-    return [c for c in listed if c["spec"].get("username") in names]
+    requests = listed(requests_path(cell.world.version.facts.csr_api))
+    return [c for c in requests if c["spec"].get("username") in names]
 
 
 def _remove_request(cell: CellRun, request: Mapping[str, Any]) -> None:
     path = requests_path(cell.world.version.facts.csr_api)
-    _delete(cell, f"{path}/{request['metadata']['name']}")
+    _delete(cell.world, f"{path}/{request['metadata']['name']}")
 
 
 def remove_node(cell: CellRun, name: str) -> None:
     if not name:
         return
-    _delete(cell, f"/api/v1/nodes/{name}")
+    _delete(cell.world, f"/api/v1/nodes/{name}")
     cell.world.nodes.wait(
         lambda history: name not in history.nodes(),
         deadline_seconds=cell.seconds("objects-gone"),
@@ -396,7 +395,7 @@ def _remove_identity(cell: CellRun, pool: ThreadPoolExecutor) -> list[str]:
     ]
 
     def remove(entry: Entry) -> None:
-        _delete(cell, str(entry.undo["path"]))
+        _delete(cell.world, str(entry.undo["path"]))
         entry.undone()
 
     list(pool.map(remove, made))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vnode_suite.clusters.kube import KubeError
 from vnode_suite.data.versions import VersionFacts
 
 if TYPE_CHECKING:
     from vnode_suite.connection.world import World
+
+#: What there is at an address.
+Listing = Callable[[str], Sequence[Mapping[str, Any]]]
 
 #: Where a kubelet's Lease is, and, as a VNode on 1.13 has it, the Endpoints object that is its leader lock.
 _LEASES = "/apis/coordination.k8s.io/{api}/namespaces/kube-node-lease/leases"
@@ -37,12 +40,15 @@ def collections(facts: VersionFacts) -> tuple[tuple[str, str], ...]:
     return (*leases, ("Endpoints", _LOCKS))
 
 
-def leavings(world: World, names: Iterable[str]) -> tuple[Leaving, ...]:
-    """Leases and locks of the VNodes that are called one of *names* (ids or Node names), by name alone."""
+def leavings(world: World, names: Iterable[str], listed: Listing | None = None) -> tuple[Leaving, ...]:
+    """Leases and locks of the VNodes that are called one of *names* (ids or Node names), by name alone.
+
+    :param listed: what there is at an address, where somebody has looked already.
+    """
     wanted = frozenset(name for name in names if name)
     found: list[Leaving] = []
     for kind, path in collections(world.version.facts):
-        for item in world.kube.list(path):
+        for item in (listed or world.kube.list)(path):
             name = str(item["metadata"]["name"])
             if any(each in name for each in wanted):
                 renewed = str((item.get("spec") or {}).get("renewTime") or "")
@@ -50,9 +56,9 @@ def leavings(world: World, names: Iterable[str]) -> tuple[Leaving, ...]:
     return tuple(found)
 
 
-def remove_leavings(world: World, names: Iterable[str]) -> tuple[Leaving, ...]:
+def remove_leavings(world: World, names: Iterable[str], listed: Listing | None = None) -> tuple[Leaving, ...]:
     """Delete them; says which there were. One that is gone already is no error."""
-    found = leavings(world, names)
+    found = leavings(world, names, listed)
     for each in found:
         try:
             world.kube.delete(each.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vnode_suite.connection.closing import (
@@ -28,7 +29,7 @@ def leftovers(subject: Subject) -> tuple[str, ...]:
     cell, world = subject.cell, subject.world
     found: list[str] = []
     kept = {*kept_of(cell), *_journalled(cell)} if world.keeping.kept else set()
-    staying = staying_nodes(cell)
+    staying = staying_nodes(world)
     for path, kind in _LOOKED_FOR if cell.sound.owns_vnode else _MADE_FOR_A_GIVEN_ONE:
         for item in _listed(world, path):
             meta = item["metadata"]
@@ -49,8 +50,9 @@ def leftovers(subject: Subject) -> tuple[str, ...]:
             )
             if (mine or new_node) and not meta.get("deletionTimestamp"):
                 found.append(f"{kind} {meta['name']}")
-    found += [str(each) for each in leavings(world, leaving_names(cell))]
-    found += [f"CertificateSigningRequest {c['metadata']['name']}" for c in requests_of(cell)]
+    listed = partial(_listed, world)
+    found += [str(each) for each in leavings(world, leaving_names(cell), listed)]
+    found += [f"CertificateSigningRequest {c['metadata']['name']}" for c in requests_of(cell, listed)]
     return tuple(found)
 
 

@@ -24,6 +24,7 @@ def poll(
     deadline_seconds: float,
     interval_seconds: float = 0.05,
     longest_interval_seconds: float | None = None,
+    at_once: bool = True,
     last_state: Callable[[], str] | None = None,
     stop: threading.Event | None = None,
 ) -> Found:
@@ -34,11 +35,14 @@ def poll(
     :param deadline_seconds: the most that may pass before `DeadlineExceeded`.
     :param interval_seconds: pause between two looks.
     :param longest_interval_seconds: the pause grows by half each time, up to this; not given, it stays as it is.
+    :param at_once: whether the first look is taken before the first pause.
     :param last_state: describes what there was instead, for the error.
     :param stop: set by another thread to give the wait up at once.
     """
     pause = stop or threading.Event()
     deadline = time.monotonic() + deadline_seconds
+    if not at_once:
+        pause.wait(min(interval_seconds, deadline_seconds))
     while True:
         found = probe()
         if found is not None:

@@ -14,8 +14,9 @@ from vnode_suite.model import Evidence, Observation, Source
 
 #: Pause between two calls of the ECI API, in seconds: a call costs the SDK 5-10 ms, and the service throttles.
 ASK_AGAIN = 0.3
-#: ... and the longest, where what is waited for takes seconds: an event comes after a client's time-out.
-ASK_AGAIN_AT_LAST = 1.0
+#: The first pause, and the longest, where what is waited for takes a while: a VNode starts before it can fail, and
+#: some of its events come after a client's time-out.
+EVENTS_AFTER, EVENTS_AGAIN_AT_LAST = 0.6, 1.4
 
 
 def find(client: EciClient, virtual_node_id: str) -> VirtualNode | None:
@@ -37,8 +38,9 @@ def await_events(client: EciClient, virtual_node_id: str, *, deadline_seconds: f
             warnings,
             what=f"events of {virtual_node_id}",
             deadline_seconds=deadline_seconds,
-            interval_seconds=ASK_AGAIN,
-            longest_interval_seconds=ASK_AGAIN_AT_LAST,
+            interval_seconds=EVENTS_AFTER,
+            longest_interval_seconds=EVENTS_AGAIN_AT_LAST,
+            at_once=False,
         )
     except DeadlineExceeded:
         seen = ()

@@ -53,7 +53,9 @@ def dealt(controls: Sequence[Control]) -> frozenset[Control]:
         while open_places := [each for each in version if each.place not in table.places]:
             version = open_places
             serves = Counter(each.twin for each in version)
-            best = min(version, key=lambda each: (table.price(each) / serves[each.twin], table.shown[each.kind]))
+            best = min(
+                version, key=lambda each: (table.price(each) / serves[each.twin], table.shown[each.kind])
+            )
             for each in version:
                 if each.twin == best.twin:
                     table.deal(each)

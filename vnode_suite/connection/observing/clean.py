@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from vnode_suite.checks.clean import Difference, Gone
 from vnode_suite.connection import closing, leftovers
+from vnode_suite.connection.looks import of_the_version
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.connection.world import World
@@ -88,6 +89,7 @@ def cluster_objects(subject: Subject) -> Observation[Gone]:
     return Observation(gone, Source.CLUSTER, evidence=(Evidence("made", "\n".join(made)),))
 
 
+@of_the_version
 def foreign_objects(subject: Subject) -> Observation[Difference]:
     """Objects that the run did not make, before and after."""
     _close(subject)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vnode_suite.checks.ds import EXCLUSION_TERM, Bound, Coverage, Order, Reapplied, Strays, Terms
+from vnode_suite.connection.looks import of_the_version
 from vnode_suite.connection.standins import KubeProxy, kube_proxy
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
@@ -31,6 +32,7 @@ def _settled(subject: Subject) -> tuple[str, str]:
     return proxy.namespace, proxy.name
 
 
+@of_the_version
 def template(subject: Subject) -> Observation[Terms]:
     """kube-proxy's affinity terms, the exclusion applied."""
     subject.exclusion()
@@ -44,6 +46,7 @@ def kube_proxy_pods(subject: Subject) -> Observation[Bound]:
     return daemonsets.bound_to(subject.world.kube, *_settled(subject), node)
 
 
+@of_the_version
 def coverage(subject: Subject) -> Observation[Coverage]:
     """kube-proxy on the nodes that are no VNodes."""
     subject.exclusion()
@@ -67,6 +70,7 @@ def strays(subject: Subject) -> Observation[Strays]:
     return daemonsets.strays(subject.world.kube, node, known=known, deadline_seconds=deadline)
 
 
+@of_the_version
 def reapplied(subject: Subject) -> Observation[Reapplied]:
     """The exclusion applied twice to a DaemonSet of the suite's that has affinity of its own."""
     cell = subject.cell

@@ -6,16 +6,18 @@ import json
 from itertools import cycle, islice
 
 from vnode_suite.checks.param import Inbound, Membership, RegionServed, Rule
+from vnode_suite.connection.looks import of_the_version
 from vnode_suite.connection.recorded import API_SERVERS
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
-from vnode_suite.eci.network import SecurityGroup
+from vnode_suite.eci.network import SecurityGroup, VSwitch
 from vnode_suite.model import Evidence, Observation, Source, Text, Unreached
 
 #: A region that no cloud will ever list.
 _UNSERVED = "cn-nowhere-1"
 
 
+@of_the_version
 def region(subject: Subject) -> Observation[RegionServed]:
     """The region in use, and what DescribeRegions lists."""
     cloud = subject.world.cloud
@@ -26,6 +28,7 @@ def region(subject: Subject) -> Observation[RegionServed]:
     )
 
 
+@of_the_version
 def vswitches(subject: Subject) -> Observation[tuple[str, ...]]:
     """The vSwitches that the call is to be given."""
     return Observation(given_vswitches(subject), Source.LOCAL)
@@ -66,13 +69,13 @@ def given_group(subject: Subject) -> str:
     return subject.cell.run.settings.cloud.security_group or str(cloud.security_group_id)
 
 
+@of_the_version
 def membership(subject: Subject) -> Observation[Membership]:
     """Which VPC each vSwitch and the group lie in."""
     wanted = given_vswitches(subject)
     _needs_some(wanted)
-    found = {v.id: v.vpc_id for v in subject.world.cloud.networks.vswitches(wanted)}
-    name = given_group(subject)
-    group = subject.world.cloud.networks.security_group(name)
+    found = {v.id: v.vpc_id for v in subject.observe(_shown_vswitches).value}
+    name, group = given_group(subject), subject.observe(_shown_group).value
     value = Membership(tuple((v, found.get(v, "")) for v in wanted), name, group.vpc_id if group else "")
     return Observation(
         value, Source.CLOUD, evidence=(Evidence("DescribeVSwitches", json.dumps(found, indent=1), "json"),)
@@ -84,14 +87,24 @@ def _needs_some(vswitches: tuple[str, ...]) -> None:
         raise StepNotReached(Unreached("request", "no-vswitch", Text("no vSwitch was given", "未指定交换机")))
 
 
+def _shown_group(subject: Subject) -> Observation[SecurityGroup | None]:
+    """The security group as DescribeSecurityGroups has it, read once for all that is judged of it."""
+    return Observation(subject.world.cloud.networks.security_group(given_group(subject)), Source.CLOUD)
+
+
+def _shown_vswitches(subject: Subject) -> Observation[list[VSwitch]]:
+    """The vSwitches as DescribeVSwitches has them, read once for all that is judged of them."""
+    return Observation(subject.world.cloud.networks.vswitches(given_vswitches(subject)), Source.CLOUD)
+
+
 def _group(subject: Subject) -> SecurityGroup:
-    name = given_group(subject)
-    group = subject.world.cloud.networks.security_group(name)
+    name, group = given_group(subject), subject.observe(_shown_group).value
     if group is None:
         raise StepNotReached(Unreached("request", "no-group", Text(f"{name} is not known", f"{name} 不存在")))
     return group
 
 
+@of_the_version
 def group_type(subject: Subject) -> Observation[str]:
     """SecurityGroupType as DescribeSecurityGroups has it."""
     group = _group(subject)
@@ -100,6 +113,7 @@ def group_type(subject: Subject) -> Observation[str]:
     )
 
 
+@of_the_version
 def from_vpc(subject: Subject) -> Observation[Inbound]:
     """The group's inbound rules against every block of the VPC."""
     group = _group(subject)
@@ -110,6 +124,7 @@ def from_vpc(subject: Subject) -> Observation[Inbound]:
     return _inbound(subject, group, found[0].cidrs)
 
 
+@of_the_version
 def from_api_servers(subject: Subject) -> Observation[Inbound]:
     """The group's inbound rules against every API server: the ``default/kubernetes`` Endpoints.
 
@@ -157,9 +172,9 @@ def _inbound(subject: Subject, group: SecurityGroup, sources: tuple[str, ...]) -
     )
 
 
+@of_the_version
 def free_addresses(subject: Subject) -> Observation[tuple[tuple[str, int], ...]]:
     """AvailableIpAddressCount of each vSwitch."""
-    wanted = given_vswitches(subject)
-    _needs_some(wanted)
-    found = subject.world.cloud.networks.vswitches(wanted)
+    _needs_some(given_vswitches(subject))
+    found = subject.observe(_shown_vswitches).value
     return Observation(tuple((v.id, v.available) for v in found), Source.CLOUD)

@@ -20,6 +20,7 @@ from vnode_suite.access.kubeconfig import KubeconfigView, view
 from vnode_suite.checks.pre import BothWays, Clocks, Reach, ServerVersion, rules_itself_out
 from vnode_suite.clusters.kube import KubeClient
 from vnode_suite.connection.given import GivenSubject
+from vnode_suite.connection.looks import of_the_version
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.diagnosis import diagnose
@@ -38,6 +39,7 @@ _PROBLEMS = {
 }
 
 
+@of_the_version
 def server_version(subject: Subject) -> Observation[ServerVersion]:
     """``GET /version`` of the server that the subject is to join."""
     window = subject.cell.run.catalogue.window
