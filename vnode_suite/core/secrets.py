@@ -143,6 +143,8 @@ class Registry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: dict[str, str] = {}
+        #: Those that are looked for already: one token is in many kubeconfigs.
+        self._forms: set[tuple[str, str]] = set()
         self._seeds: dict[str, tuple[tuple[str, str], ...]] = {}
         #: Each eight bytes of each form as a number: looking numbers up takes a tenth of the time.
         self._blocks: set[int] = set()
@@ -171,6 +173,9 @@ class Registry:
             self._short[form] = kind
             return
         entry = (form, kind)
+        if entry in self._forms:
+            return
+        self._forms.add(entry)
         fresh: list[str] = []
         for start in range(len(form) - _BLOCK + 1):
             seed = form[start : start + _BLOCK]
@@ -195,10 +200,13 @@ class Registry:
             ) and not (value.startswith(("/", "~")) or len(value) < 8):
                 self.register(value, "environment")
 
-    def known(self) -> list[tuple[str, str]]:
-        """(value, kind) of all that is registered, to be handed on over a channel that is not kept."""
+    def known(self, after: int = 0) -> list[tuple[str, str]]:
+        """(value, kind) of all that is registered, to be handed on over a channel that is not kept.
+
+        :param after: of the first so many it is known already.
+        """
         with self._lock:
-            return list(self._values.items())
+            return list(itertools.islice(self._values.items(), after, None))
 
     def take_over(self, known: Iterable[tuple[str, str]]) -> None:
         """Register what another process's registry knew."""

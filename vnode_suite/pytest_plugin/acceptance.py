@@ -286,8 +286,9 @@ class Acceptance:
         """Hand new secrets to the controller with each report: a worker that dies later tells none."""
         data = yield
         if self.is_worker and data is not None:
-            known = self.run.secrets.known()
-            data[SECRETS], self._secrets_told = _plain(known[self._secrets_told :]), len(known)
+            fresh = self.run.secrets.known(after=self._secrets_told)
+            data[SECRETS] = _plain(fresh)
+            self._secrets_told += len(fresh)
         return data
 
     def _close(self, *, hurriedly: bool) -> None:
