@@ -152,8 +152,8 @@ class Subject:
     def observe(self, look: Callable[[Subject], Observation[T]]) -> Observation[T]:
         """What *look* sees of this subject; looked at once, perhaps long before it is judged.
 
-        What sees nothing of the identity (`looks.py`) is looked at for the VNode under test of the version's first cell,
-        and holds for the others.
+        What sees nothing of the identity (`looks.py`) is looked at for the VNode under test of the version's first
+        cell, and holds for the others.
         """
         if (
             is_of_the_version(look)

@@ -1,8 +1,8 @@
 """Which version shows which negative controls, where several versions are run and nobody asked for all of them.
 
-Every clause is to be seen to fail on every version, and every defect somewhere in the run with every identity for which
-it means something else; no more. A defect that several clauses notice is one twin, so it is taken for as many of them as
-possible.
+Every clause is to be seen to fail on every version, and every defect somewhere in the run with every identity for
+which it means something else; no more. A defect that several clauses notice is one twin, so it is taken for as many of
+them as possible.
 """
 
 from __future__ import annotations

@@ -34,7 +34,6 @@ class Child:
     name: str
     pid: int
     pidfd: int
-    cable: str = ""
 
 
 @dataclass(slots=True)
@@ -117,15 +116,13 @@ class Zygote:
     def _plug_in(bridge: Bridge, child: Child, address: IPv4Address, ready: int) -> None:
         if not select.select([ready], [], [], _UNSHARE_SECONDS)[0] or not os.read(ready, 1):
             raise NetworkRefused(f"the process of {child.name} made no network namespace")
-        child.cable = bridge.plug(child.pid, address)
+        bridge.plug(child.pid, address)
 
     def _bury(self, child: Child) -> None:
         self.selector.unregister(child.pidfd)
         os.close(child.pidfd)
         _, status = os.waitpid(child.pid, 0)
         del self.children[child.pid]
-        if self.bridge is not None and child.cable:
-            self.bridge.unplug(child.cable)
         self._say(verb="exited", name=child.name, code=os.waitstatus_to_exitcode(status))
 
     def _say(self, **message: Any) -> None:

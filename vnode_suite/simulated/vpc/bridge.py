@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from vnode_suite.simulated.vpc.addresses import choose_vpc_network, dns_address, host_address, mac_address
 from vnode_suite.simulated.vpc.errors import NetworkRefused
-from vnode_suite.simulated.vpc.namespace import INTERFACE
+from vnode_suite.simulated.vpc.namespace import INTERFACE, INTERFACE_INDEX
 
 #: Written on each interface as its alias: how a run's interfaces are known as ours, whatever they are called.
 _ALIAS = "vnode-suite run "
@@ -48,25 +48,36 @@ class Bridge:
         self.network = IPv4Network("0.0.0.0/32")
         self._index = 0
         self._cables = 0
+        self._open = ExitStack()
+        self._ip: IPRoute
 
     def __enter__(self) -> Self:
-        with IPRoute() as ip, _one_run_at_a_time():
-            try:
-                # In a user namespace of a run's own (unshare -Urn) even loopback is down.
-                ip.link("set", index=_LOOPBACK_INDEX, state="up")
-                ip.link("add", ifname=self.name, kind="bridge")
-            except NetlinkError as error:
-                raise NetworkRefused(f"no bridge {self.name} can be made: {error}") from error
-            try:
-                self._set_up(ip)
-            except BaseException:
-                remove_run(self.run_id, by_name=True)
-                raise
+        self._ip = self._open.enter_context(IPRoute())
+        try:
+            with _one_run_at_a_time():
+                self._make()
+        except BaseException:
+            self._open.close()
+            raise
         return self
+
+    def _make(self) -> None:
+        try:
+            # In a user namespace of a run's own (unshare -Urn) even loopback is down.
+            self._ip.link("set", index=_LOOPBACK_INDEX, state="up")
+            self._ip.link("add", ifname=self.name, kind="bridge")
+        except NetlinkError as error:
+            raise NetworkRefused(f"no bridge {self.name} can be made: {error}") from error
+        try:
+            self._set_up(self._ip)
+        except BaseException:
+            remove_run(self.run_id, by_name=True)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._open.close()
         remove_run(self.run_id)
 
     def _set_up(self, ip: IPRoute) -> None:
@@ -90,20 +101,21 @@ class Bridge:
             ip.link("set", index=index, ifalias=_ALIAS + self.run_id, state="up", **options)
 
     def plug(self, pid: int, address: IPv4Address) -> str:
-        """Lay a cable from the bridge into the namespace of process ``pid``; answers the near end's name."""
+        """Lay a cable from the bridge into the namespace of process ``pid``; answers the near end's name.
+
+        The kernel takes it away with the namespace.
+        """
         self._cables += 1
         name = f"{self.name}-{self._cables % 10_000}"
-        far_end = {"ifname": INTERFACE, "net_ns_pid": pid, "address": mac_address(address)}
-        with IPRoute() as ip:
-            ip.link("add", ifname=name, kind="veth", peer=far_end)
-            (index,) = ip.link_lookup(ifname=name)
-            ip.link("set", index=index, ifalias=_ALIAS + self.run_id, master=self._index, state="up")
+        far_end = {
+            "ifname": INTERFACE,
+            "index": INTERFACE_INDEX,
+            "net_ns_pid": pid,
+            "address": mac_address(address),
+        }
+        self._ip.link("add", ifname=name, kind="veth", peer=far_end)
+        self._ip.link("set", ifname=name, ifalias=_ALIAS + self.run_id, master=self._index, state="up")
         return name
-
-    def unplug(self, name: str) -> None:
-        """Take a cable away; one that went with its namespace is no error."""
-        with IPRoute() as ip:
-            _delete(ip, ip.link_lookup(ifname=name))
 
 
 def list_runs() -> dict[str, list[str]]:
