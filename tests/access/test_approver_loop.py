@@ -5,16 +5,18 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from vnode_suite.access.approver import loop
-from vnode_suite.access.approver.api import Access, ApiError
 from vnode_suite.access.approver.loop import Approver
 from vnode_suite.access.approver.rules import Variant
 from vnode_suite.access.objects import Naming
 from vnode_suite.access.requests import Wanted, make_request, signing_request
+from vnode_suite.clusters.kube import KubeError, KubeUnreachable
+from vnode_suite.clusters.kube_types import WatchEvent
 from vnode_suite.core.polling import poll
 
 Json = dict[str, Any]
@@ -32,36 +34,53 @@ class Server:
         self.reviews: list[str] = []
         self.decided: list[tuple[str, str]] = []
         self.queries: list[Mapping[str, str]] = []
-        self.refuse_decisions: list[ApiError] = []
+        self.refuse_decisions: list[KubeError] = []
 
-    def request(self, method: str, path: str, body: Json | None = None) -> Json:
-        if method == "GET":
-            return {"versions": [{"version": one} for one in self.served]}
-        assert body is not None
-        if path.endswith("subjectaccessreviews"):
-            self.reviews.append(body["spec"]["resourceAttributes"]["subresource"])
-            answer = self.answers.pop(0) if self.answers else body["spec"]["user"] not in self.refused
-            if isinstance(answer, Exception):
-                raise answer
-            return {"status": {"allowed": answer}}
+    def get(self, path: str) -> Json:
+        return {"versions": [{"version": one} for one in self.served]}
+
+    def create(self, path: str, body: Json) -> Json:
+        assert path.endswith("subjectaccessreviews")
+        self.reviews.append(body["spec"]["resourceAttributes"]["subresource"])
+        answer = self.answers.pop(0) if self.answers else body["spec"]["user"] not in self.refused
+        if isinstance(answer, Exception):
+            raise answer
+        return {"status": {"allowed": answer}}
+
+    def replace(self, path: str, body: Json) -> Json:
         if self.refuse_decisions:
             raise self.refuse_decisions.pop(0)
         self.decided.append((body["metadata"]["name"], body["status"]["conditions"][-1]["type"]))
         return body
 
-    def list(self, path: str, query: Mapping[str, str]) -> tuple[list[Json], str]:
+    def list_with_version(self, path: str, query: Mapping[str, str]) -> tuple[list[Json], str]:
         self.queries.append(query)
         found = self.lists.get(timeout=10)
         if isinstance(found, Exception):
             raise found
         return found, "1"
 
-    def watch(self, path: str, query: Mapping[str, str], version: str) -> Iterator[tuple[str, Json]]:
-        while (event := self.events.get(timeout=10)) is not None:
-            yield event
+    @contextmanager
+    def open_watch(self, path: str, **asked: Any) -> Iterator[Stream]:
+        stream = Stream(self.events)
+        try:
+            yield stream
+        finally:
+            stream.close()
+
+
+class Stream:
+    """One watch: what is put into the queue, until nothing more comes or somebody closes it."""
+
+    def __init__(self, events: queue.SimpleQueue[tuple[str, Json] | None]) -> None:
+        self._events = events
+
+    def __iter__(self) -> Iterator[WatchEvent]:
+        while (event := self._events.get(timeout=10)) is not None:
+            yield WatchEvent(*event)
 
     def close(self) -> None:
-        """Nothing is open."""
+        self._events.put(None)
 
 
 class Running:
@@ -70,9 +89,11 @@ class Running:
     def __init__(self, server: Server, variant: Variant) -> None:
         self.logged: list[str] = []
         self.ready: list[tuple[str, str]] = []
-        access = Access("https://unused", "", "")
         self.approver = Approver(
-            access, variant, self.logged.append, lambda api, problem: self.ready.append((api, problem))
+            server,  # type: ignore[arg-type]
+            variant,
+            self.logged.append,
+            lambda api, problem: self.ready.append((api, problem)),
         )
         self.thread = threading.Thread(target=self.approver.run)
         self.thread.start()
@@ -88,11 +109,9 @@ Start = Callable[..., Running]
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    only = Server()
-    monkeypatch.setattr(loop, "Api", lambda access: only)
     monkeypatch.setattr(loop, "FIRST_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(loop, "FIRST_RECONNECT_SECONDS", 0.01)
-    return only
+    return Server()
 
 
 @pytest.fixture
@@ -142,8 +161,8 @@ def test_it_lists_again_when_the_watch_ends(server: Server, start: Start) -> Non
 
 def test_it_outlives_a_server_that_is_away(server: Server, start: Start) -> None:
     """It says so once at the start, and works when the server is back."""
-    server.lists.put(ConnectionRefusedError("refused"))
-    server.lists.put(ApiError(503, "starting"))
+    server.lists.put(KubeUnreachable("https://unused", "connection refused"))
+    server.lists.put(KubeError(503, "Refused", "starting"))
     server.lists.put([request("late")])
     running = start()
     until(lambda: bool(server.decided), "the late request to be approved")
@@ -179,7 +198,7 @@ def test_a_deleted_request_is_not_asked_about_again(server: Server, start: Start
 @pytest.mark.parametrize("status", [404, 409])
 def test_a_request_that_changed_meanwhile_is_dropped(server: Server, start: Start, status: int) -> None:
     """Its newer state comes through the watch."""
-    server.refuse_decisions = [ApiError(status, "changed")]
+    server.refuse_decisions = [KubeError(status, "Refused", "changed")]
     server.lists.put([request("raced")])
     start()
     server.events.put(("ADDED", request("next")))
@@ -189,7 +208,10 @@ def test_a_request_that_changed_meanwhile_is_dropped(server: Server, start: Star
 
 def test_a_server_error_is_tried_again(server: Server, start: Start) -> None:
     """A busy server is no reason to forget a request."""
-    server.answers = [ApiError(500, "busy"), OSError("reset")]
+    server.answers = [
+        KubeError(500, "Refused", "busy"),
+        KubeUnreachable("https://unused", "connection reset"),
+    ]
     server.lists.put([request("kept")])
     start()
     until(lambda: bool(server.decided), "the request to be approved")
@@ -232,7 +254,7 @@ def test_the_published_one_asks_for_v1_whatever_is_served(server: Server, start:
     """Below 1.19 that is a 404 for ever, and the process looks healthy."""
     server.served = ["v1beta1"]
     for _ in range(50):
-        server.lists.put(ApiError(404, "the server could not find the requested resource"))
+        server.lists.put(KubeError(404, "Refused", "the server could not find the requested resource"))
     running = start(Variant.PUBLISHED_IMAGE)
     until(lambda: len(running.logged) >= 2, "it to try again")
     assert running.ready[0][0] == "v1"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vnode_suite.access import limited, objects
-from vnode_suite.access.approver.process import ApproverProcess, start_approver
+from vnode_suite.access.approver.beside import RunningApprover, start_approver
 from vnode_suite.access.approver.rules import Variant
 from vnode_suite.access.bootstrap import ask, bootstrap, submit_improper
 from vnode_suite.access.creating import Making
@@ -26,10 +23,8 @@ from vnode_suite.access.objects import Naming
 from vnode_suite.access.requests import Improper, Wanted
 from vnode_suite.access.rights import Holder, Rule
 from vnode_suite.access.taking import DEFECTS, Holding
-from vnode_suite.cleanup.state import ProcessIdentity
 from vnode_suite.cleanup.sweep import sweep
 from vnode_suite.clusters.kube import AccessRequest, KubeClient, KubeError
-from vnode_suite.core.polling import poll
 
 if TYPE_CHECKING:
     from tests.access.conftest import Access
@@ -43,14 +38,14 @@ def identity(access: Access) -> Generated:
 
 
 @pytest.fixture
-def approver(access: Access, tmp_path: Path) -> Iterator[ApproverProcess]:
+def approver(access: Access, tmp_path: Path) -> Iterator[RunningApprover]:
     text = approver_access(access.making, access.admin, access.naming)
     with start_approver(text.reveal(), log=tmp_path / "approver.log") as process:
         yield process
 
 
 def test_a_bootstrap_certificate_is_issued_within_a_second(
-    access: Access, identity: Generated, approver: ApproverProcess
+    access: Access, identity: Generated, approver: RunningApprover
 ) -> None:
     """Token, request, approval, signature: the whole way of a VNode's first certificate."""
     issued = bootstrap(access.making, identity.kubeconfig, access.naming, name="vnd-1")
@@ -63,7 +58,7 @@ def test_a_bootstrap_certificate_is_issued_within_a_second(
     assert issued.certificate.organizations == ("system:vnodes",)
 
 
-def test_a_certificate_renews_itself(access: Access, identity: Generated, approver: ApproverProcess) -> None:
+def test_a_certificate_renews_itself(access: Access, identity: Generated, approver: RunningApprover) -> None:
     """The certificate's own identity holds selfnodeclient; without it the renewal stays pending."""
     first = bootstrap(access.making, identity.kubeconfig, access.naming).certificate
     assert first is not None
@@ -77,7 +72,7 @@ def test_a_certificate_renews_itself(access: Access, identity: Generated, approv
 
 
 def test_no_improper_request_is_approved(
-    access: Access, identity: Generated, approver: ApproverProcess
+    access: Access, identity: Generated, approver: RunningApprover
 ) -> None:
     """Every variant of KCFG-04 stays pending while a sound request made after it is approved."""
     outcome = submit_improper(access.making, identity.kubeconfig, access.naming)
@@ -119,7 +114,7 @@ def test_the_published_behaviour_depends_on_the_version(access: Access, identity
     with start_approver(text.reveal(), Variant.PUBLISHED_IMAGE) as published:
         issuance = bootstrap(access.making, identity.kubeconfig, access.naming, deadline_seconds=1)
         assert published.alive
-    assert published.state.sees is ("v1" in served)
+    assert published.sees is ("v1" in served)
     assert issuance.state == ("issued" if "v1" in served else "pending")
 
 
@@ -139,31 +134,6 @@ def test_the_approver_holds_the_published_rights_and_no_more(access: Access) -> 
     with KubeClient.from_kubeconfig_text(text.reveal()) as its:
         answers = its.access_reviews(list(questions))
     assert {one.request: one.allowed for one in answers} == questions
-
-
-def test_an_approver_ends_with_whoever_started_it(access: Access, tmp_path: Path) -> None:
-    """A parent killed with -9 leaves no approver behind."""
-    text = approver_access(access.making, access.admin, access.naming)
-    program = (
-        "import json, sys, threading\n"
-        "from vnode_suite.access.approver.process import start_approver\n"
-        "print(start_approver(json.loads(sys.stdin.readline())).pid, flush=True)\n"
-        "threading.Event().wait()\n"
-    )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert parent.stdin is not None
-    assert parent.stdout is not None
-    parent.stdin.write(json.dumps(text.reveal()) + "\n")
-    parent.stdin.flush()
-    child = ProcessIdentity.of(int(parent.stdout.readline()))
-    assert child is not None
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.wait()
-    parent.stdin.close()
-    parent.stdout.close()
-    poll(lambda: None if child.alive else True, what="the approver to end", deadline_seconds=5)
 
 
 def test_a_serviceaccount_kubeconfig_works_and_never_ends(access: Access) -> None:

@@ -1,6 +1,6 @@
 """The approver as it is deployed: its rights, and the published image's objects for a user's cluster.
 
-Source: the vendor's published vnode-approver and its deployment. The process that a run starts gets exactly
+Source: the vendor's published vnode-approver and its deployment. The one that a run has gets exactly
 these rights, through a ServiceAccount of its own.
 """
 
@@ -56,7 +56,7 @@ def rights_objects(naming: Naming) -> tuple[Json, Json, Json]:
 
 
 def approver_access(making: Making, cluster: AdminCluster, naming: Naming) -> Secret:
-    """A kubeconfig for an approver process, with the published deployment's rights and no more."""
+    """A kubeconfig for an approver beside a run, with the published deployment's rights and no more."""
     account = account_name(naming)
     for body in (*rights_objects(naming), objects.token_secret(account, naming)):
         making.ensure(body)

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from vnode_suite.access.approver.process import ApproverProcess
+from vnode_suite.access.approver.beside import RunningApprover
 from vnode_suite.access.creating import Making
 from vnode_suite.access.objects import Naming
 from vnode_suite.connection.early import Early, early_work
@@ -45,7 +45,7 @@ class CellRun:
         self.sound: Subject = GivenSubject(self, given) if given else Subject(self, "sound", injected)
         #: What is accepted: the VNode under test, and those beside it.
         self.vnodes = (self.sound, *siblings(self, self.sound, world.run.settings.count))
-        self.approver: ApproverProcess | None = None
+        self.approver: RunningApprover | None = None
         # Beside a VNode that was made elsewhere the cluster's own approver is what is looked at.
         self.approver_is_off = given is not None
         self.approver_access: Secret | None = None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from vnode_suite.access.approver.process import ApproverProcess, start_approver
+from vnode_suite.access.approver.beside import RunningApprover, start_approver
 from vnode_suite.access.approver.rules import Variant
 from vnode_suite.access.creating import Making
 from vnode_suite.access.deployment import approver_access
@@ -107,7 +107,7 @@ def _with_host(text: str, host: str) -> str:
     return dump_yaml(document)
 
 
-def approver(subject: Subject) -> ApproverProcess | None:
+def approver(subject: Subject) -> RunningApprover | None:
     """The cell's approver, started when it is first needed; ``None`` where the defect is that there is none."""
     cell = subject.cell
     with _approvers_guard:

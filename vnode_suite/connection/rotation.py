@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from vnode_suite.access.approver.process import start_approver
+from vnode_suite.access.approver.beside import start_approver
 from vnode_suite.access.creating import Making
 from vnode_suite.access.deployment import approver_access
 from vnode_suite.access.generate import generate_bootstrap

@@ -263,11 +263,9 @@ class World:
 
     def measure_memory(self) -> None:
         """Write down what every process of this version takes now, this one (which other versions share) included."""
-        approvers = [cell.approver.pid for cell in self.cells if cell.approver is not None]
         processes: Mapping[str, int] = {
             **self.cluster.memory_pss(),
             **self.cloud.memory_pss(),
-            "approvers": sum(pss_bytes(pid) for pid in approvers),
             "suite": pss_bytes(os.getpid()),
         }
         self.run.ledger.write(

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vnode_suite.access.approver import rules
-from vnode_suite.access.approver.api import Access, Api, ApiError
 from vnode_suite.access.approver.rules import SigningRequest, Variant
+from vnode_suite.clusters.kube import KubeClient, KubeError, KubeUnreachable
+from vnode_suite.clusters.kube_watch import WatchStream
 
 Log = Callable[[str], None]
 
@@ -21,6 +22,8 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 1000.0
 #: Pause before the server is asked again, doubled each time. client-go's reflector: 0.8 to 30 s; shorter here
 #: because a control plane of a run may come up after its approver.
 FIRST_RECONNECT_SECONDS, LAST_RECONNECT_SECONDS = 0.1, 5.0
+#: The server ends the watch after this; an idle one is silent until then.
+WATCH_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +37,22 @@ class Collection:
 class Approver:
     """Approves what its variant approves until it is stopped.
 
+    :param kube: acts with the approver's own credential.
     :param ready: called once, when the first list was answered ("" given) or failed (the reason given).
     """
 
-    def __init__(self, access: Access, variant: Variant, log: Log, ready: Callable[[str, str], None]) -> None:
-        self._access, self._variant, self._log, self._ready = access, variant, log, ready
+    def __init__(
+        self, kube: KubeClient, variant: Variant, log: Log, ready: Callable[[str, str], None]
+    ) -> None:
+        self._kube, self._variant, self._log, self._ready = kube, variant, log, ready
         self._seen: queue.SimpleQueue[tuple[str, dict[str, Any]] | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._version = ""
-        self._api = Api(access)
+        self._stream: WatchStream | None = None
 
     def run(self) -> None:
         """Work until `stop`."""
-        threading.Thread(target=self._watch_forever, name="watch", daemon=True).start()
+        threading.Thread(target=self._watch_forever, name="approver-watch", daemon=True).start()
         pending: dict[str, _Pending] = {}
         while not self._stopped.is_set():
             due = min((one.at for one in pending.values()), default=None)
@@ -67,9 +73,11 @@ class Approver:
             self._work_off(pending)
 
     def stop(self) -> None:
-        """End `run` soon; safe to call from a signal handler."""
+        """End `run` soon, from any thread."""
         self._stopped.set()
         self._seen.put(None)
+        if (stream := self._stream) is not None:
+            stream.close()
 
     def _work_off(self, pending: dict[str, _Pending]) -> None:
         now = time.monotonic()
@@ -94,10 +102,8 @@ class Approver:
                 self._log(f"left alone {request.name}: {improper}")
                 return True
             for permission in rules.permissions(request):
-                review = self._api.request(
-                    "POST",
-                    "/apis/authorization.k8s.io/v1/subjectaccessreviews",
-                    rules.review(request, permission),
+                review = self._kube.create(
+                    "/apis/authorization.k8s.io/v1/subjectaccessreviews", rules.review(request, permission)
                 )
                 if review.get("status", {}).get("allowed"):
                     self._decide(request, permission.message)
@@ -105,13 +111,13 @@ class Approver:
             self._log(
                 f"not approved {request.name}: {request.username} lacks the right to ask; will look again"
             )
-        except ApiError as problem:
+        except KubeError as problem:
             # Gone or changed meanwhile: a deletion or the newer object comes through the watch.
             if problem.status in (404, 409):
                 return True
-            self._log(f"not approved {request.name}: {problem}; will try again")
-        except OSError as problem:
-            self._log(f"not approved {request.name}: {problem}; will try again")
+            self._log(f"not approved {request.name}: {_words(problem)}; will try again")
+        except KubeUnreachable as problem:
+            self._log(f"not approved {request.name}: {_words(problem)}; will try again")
         return False
 
     def _decide(self, request: SigningRequest, message: str, *, approve: bool = True) -> None:
@@ -121,42 +127,51 @@ class Approver:
             "apiVersion": f"certificates.k8s.io/{self._version}",
             "kind": "CertificateSigningRequest",
         }
-        self._api.request("PUT", address, body)
+        self._kube.replace(address, body)
         self._log(f"{'approved' if approve else 'denied'} {request.name}: {message}")
 
     def _watch_forever(self) -> None:
-        api = Api(self._access)
         pause, told = FIRST_RECONNECT_SECONDS, False
         while not self._stopped.is_set():
             try:
-                collection = self._collection(api)
-                items, version = api.list(collection.path, collection.query)
+                collection = self._collection()
+                items, version = self._kube.list_with_version(collection.path, collection.query)
                 if not told:
                     self._ready(self._version, "")
                     told = True
                 pause = FIRST_RECONNECT_SECONDS
                 for item in items:
                     self._seen.put(("ADDED", item))
-                for event in api.watch(collection.path, collection.query, version):
-                    self._seen.put(event)
+                self._follow(collection, version)
                 continue
-            except (ApiError, OSError, ValueError) as problem:
-                self._log(f"failed to list *{self._version or 'v1'}.CertificateSigningRequest: {problem}")
+            except (KubeError, KubeUnreachable) as problem:
+                if self._stopped.is_set():
+                    return
+                self._log(
+                    f"failed to list *{self._version or 'v1'}.CertificateSigningRequest: {_words(problem)}"
+                )
                 if not told:
-                    self._ready(self._version, str(problem))
+                    self._ready(self._version, _words(problem))
                     told = True
-            api.close()
             self._stopped.wait(pause)
             pause = min(pause * 2, LAST_RECONNECT_SECONDS)
 
-    def _collection(self, api: Api) -> Collection:
+    def _follow(self, collection: Collection, version: str) -> None:
+        with self._kube.open_watch(
+            collection.path, resource_version=version, timeout_seconds=WATCH_SECONDS, **collection.query
+        ) as stream:
+            self._stream = stream
+            for event in stream if not self._stopped.is_set() else ():
+                self._seen.put((event.type, event.object))
+
+    def _collection(self) -> Collection:
         """The newest version that the server has, and the field selector where it knows it."""
         if self._variant is Variant.PUBLISHED_IMAGE:
             self._version = "v1"
             return Collection(
                 f"{GROUP}/v1/certificatesigningrequests", {"fieldSelector": f"spec.signerName={rules.SIGNER}"}
             )
-        served = {one["version"] for one in api.request("GET", GROUP).get("versions") or []}
+        served = {one["version"] for one in self._kube.get(GROUP).get("versions") or []}
         self._version = "v1" if "v1" in served else "v1beta1"
         # Servers up to 1.17 know no signers and refuse the field selector; who decides everything must see
         # everything. The rules look at the signer in any case.
@@ -171,3 +186,10 @@ class _Pending:
     body: dict[str, Any]
     at: float
     attempts: int
+
+
+def _words(problem: KubeError | KubeUnreachable) -> str:
+    """What the server said, or why it said nothing."""
+    if isinstance(problem, KubeError):
+        return f"{problem.status}: {problem.message}"
+    return problem.detail

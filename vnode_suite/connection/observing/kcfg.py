@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from vnode_suite.access.approver.process import start_approver
+from vnode_suite.access.approver.beside import start_approver
 from vnode_suite.access.approver.rules import Variant
 from vnode_suite.access.bootstrap import Issuance, submit_improper
 from vnode_suite.access.generate import Generated, access_request
@@ -143,9 +143,9 @@ def published_approver(subject: Subject) -> Observation[PublishedApprover]:
     with account_with(making, ca, cell.naming, "onlooker", rules=_MAY_LOOK) as token:
         credential = build(world.admin, {"token": token.reveal()})
         with start_approver(credential, Variant.PUBLISHED_IMAGE) as published:
-            state = published.state
-    seen = PublishedApprover(state.api, state.problem, world.version.facts.published_approver_works)
-    said = state.problem or f"it watches certificates.k8s.io/{state.api}"
+            api, problem = published.api, published.problem
+    seen = PublishedApprover(api, problem, world.version.facts.published_approver_works)
+    said = problem or f"it watches certificates.k8s.io/{api}"
     return Observation(seen, Source.CLUSTER, evidence=(Evidence("the approver says", said),))
 
 
