@@ -102,7 +102,8 @@ def _suite_version() -> str:
 
 def _packages() -> dict[str, str]:
     """Version of every distribution that is installed beside the suite, by name."""
-    found = {str(each.metadata["Name"]): each.version for each in distributions()}
+    # Read once each: every look at the metadata parses the file.
+    found = {str(read["Name"]): str(read["Version"]) for read in (each.metadata for each in distributions())}
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
