@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from types import TracebackType
@@ -17,15 +17,13 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from vnode_suite.simulated.vpc.addresses import choose_vpc_network, dns_address, host_address, mac_address
 from vnode_suite.simulated.vpc.errors import NetworkRefused
-from vnode_suite.simulated.vpc.namespace import INTERFACE, INTERFACE_INDEX
+from vnode_suite.simulated.vpc.namespace import INTERFACE, LOOPBACK_INDEX
 
 #: Written on each interface as its alias: how a run's interfaces are known as ours, whatever they are called.
 _ALIAS = "vnode-suite run "
 _PREFIX = "vs"
 #: One a user: another's file could not be opened.
 _LOCK = f"vnode-suite-vpc-{os.getuid()}.lock"
-#: Loopback is the first interface of every network namespace.
-_LOOPBACK_INDEX = 1
 #: ``struct ifreq`` leaves 15 bytes for a name; ``vs`` + run id + ``-`` + four digits must fit.
 _LONGEST_RUN_ID = 8
 
@@ -48,28 +46,27 @@ class Bridge:
         self.network = IPv4Network("0.0.0.0/32")
         self._index = 0
         self._cables = 0
-        self._open = ExitStack()
         self._ip: IPRoute
 
     def __enter__(self) -> Self:
-        self._ip = self._open.enter_context(IPRoute())
+        self._ip = IPRoute()
         try:
             with _one_run_at_a_time():
                 self._make()
         except BaseException:
-            self._open.close()
+            self._ip.close()
             raise
         return self
 
     def _make(self) -> None:
         try:
             # In a user namespace of a run's own (unshare -Urn) even loopback is down.
-            self._ip.link("set", index=_LOOPBACK_INDEX, state="up")
+            self._ip.link("set", index=LOOPBACK_INDEX, state="up")
             self._ip.link("add", ifname=self.name, kind="bridge")
         except NetlinkError as error:
             raise NetworkRefused(f"no bridge {self.name} can be made: {error}") from error
         try:
-            self._set_up(self._ip)
+            self._set_up()
         except BaseException:
             remove_run(self.run_id, by_name=True)
             raise
@@ -77,10 +74,11 @@ class Bridge:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.close()
+        self._ip.close()
         remove_run(self.run_id)
 
-    def _set_up(self, ip: IPRoute) -> None:
+    def _set_up(self) -> None:
+        ip = self._ip
         (self._index,) = ip.link_lookup(ifname=self.name)
         ip.link("set", index=self._index, ifalias=_ALIAS + self.run_id)
         self.network = choose_vpc_network(self.run_id, _networks_in_use(ip))
@@ -90,11 +88,11 @@ class Bridge:
         for address in (host_address(self.network), dns_address(self.network)):
             ip.addr("add", index=self._index, address=str(address), prefixlen=self.network.prefixlen)
         ip.link("set", index=self._index, state="up")
-        self._keep_carrier(ip)
+        self._keep_carrier()
 
-    def _keep_carrier(self, ip: IPRoute) -> None:
+    def _keep_carrier(self) -> None:
         """Plug in a cable that ends nowhere: a bridge whose first one comes later loses its first second."""
-        near, far = f"{self.name}-0", f"{self.name}-end"
+        ip, near, far = self._ip, f"{self.name}-0", f"{self.name}-end"
         ip.link("add", ifname=near, kind="veth", peer={"ifname": far})
         for name, options in ((near, {"master": self._index}), (far, {})):
             (index,) = ip.link_lookup(ifname=name)
@@ -107,12 +105,7 @@ class Bridge:
         """
         self._cables += 1
         name = f"{self.name}-{self._cables % 10_000}"
-        far_end = {
-            "ifname": INTERFACE,
-            "index": INTERFACE_INDEX,
-            "net_ns_pid": pid,
-            "address": mac_address(address),
-        }
+        far_end = {"ifname": INTERFACE, "net_ns_pid": pid, "address": mac_address(address)}
         self._ip.link("add", ifname=name, kind="veth", peer=far_end)
         self._ip.link("set", ifname=name, ifalias=_ALIAS + self.run_id, master=self._index, state="up")
         return name

@@ -18,8 +18,10 @@ from pyroute2 import IPRoute
 from vnode_suite.simulated.vpc.addresses import host_address, router_address
 from vnode_suite.simulated.vpc.errors import NetworkRefused
 
-#: The member's end of its cable: the only interface of its namespace beside loopback.
-INTERFACE, INTERFACE_INDEX = "eth0", 2
+#: The member's end of its cable.
+INTERFACE = "eth0"
+#: Loopback is the first interface of every network namespace.
+LOOPBACK_INDEX = 1
 
 # include/uapi/linux/sched.h, include/uapi/linux/prctl.h
 _CLONE_NEWNET = 0x40000000
@@ -73,10 +75,12 @@ def configure_interface(place: Place) -> None:
     vpc = IPv4Network(place.vpc_cidr)
     router = str(router_address(vpc))
     with IPRoute() as ip:
-        ip.link("set", index=1, state="up")
-        ip.addr("add", index=INTERFACE_INDEX, address=place.address, prefixlen=vpc.prefixlen)
-        ip.link("set", index=INTERFACE_INDEX, state="up", mtu=place.mtu)
-        ip.neigh("add", dst=router, lladdr=_NOBODY, ifindex=INTERFACE_INDEX, state=0x80)
+        ip.link("set", index=LOOPBACK_INDEX, state="up")
+        # Looked up: where tunnel modules are loaded, a new namespace has interfaces of its own beside loopback.
+        (index,) = ip.link_lookup(ifname=INTERFACE)
+        ip.addr("add", index=index, address=place.address, prefixlen=vpc.prefixlen)
+        ip.link("set", index=index, state="up", mtu=place.mtu)
+        ip.neigh("add", dst=router, lladdr=_NOBODY, ifindex=index, state=0x80)
         ip.route("add", dst="default", gateway=router)
         for network in place.connected:
             ip.route("add", dst=network, gateway=str(host_address(vpc)))
