@@ -133,8 +133,8 @@ class Casebook:
             ]
             turns = dealt(every)
             for control in every:
-                defects = self._turns.setdefault((control.clause, control.cell), [])
-                defects += [control.defect] if control in turns else []
+                if control in turns:
+                    self._turns.setdefault((control.clause, control.cell), []).append(control.defect)
         return self._turns.get((clause.id, cell), ())
 
     def controls_not_to_be_had(self) -> Mapping[str, Text]:

@@ -49,14 +49,13 @@ def dealt(controls: Sequence[Control]) -> frozenset[Control]:
     for choice in sorted(_grouped(controls, lambda each: each.kind), key=len):
         # What few versions can show is placed first; the rest then goes where there is least to do.
         table.deal(min(choice, key=table.burden))
-    for version in _grouped(controls, lambda each: each.cell.version):
-        while open_places := [each for each in version if each.place not in table.places]:
-            version = open_places
-            serves = Counter(each.twin for each in version)
+    for of_version in _grouped(controls, lambda each: each.cell.version):
+        while missing := [each for each in of_version if each.place not in table.places]:
+            serves = Counter(each.twin for each in missing)
             best = min(
-                version, key=lambda each: (table.price(each) / serves[each.twin], table.shown[each.kind])
+                missing, key=lambda each: (table.price(each) / serves[each.twin], table.shown[each.kind])
             )
-            for each in version:
+            for each in missing:
                 if each.twin == best.twin:
                     table.deal(each)
     return frozenset(table.dealt)

@@ -21,13 +21,12 @@ STOP_SECONDS = 3.0
 class RunningApprover:
     """An approver at work. Ends with `stop`, with the `with` block, or with this process however that ends.
 
-    :ivar variant: how it behaves.
     :ivar api: ``v1`` or ``v1beta1`` of certificates.k8s.io; empty while it has not looked.
     :ivar problem: why it sees no request; empty where it does. It works on and keeps trying.
     """
 
     def __init__(self, kubeconfig: str, variant: Variant, log: Path | None) -> None:
-        self.variant, self.api, self.problem = variant, "", ""
+        self.api, self.problem = "", ""
         self._log = log
         self._looked = threading.Event()
         self._kube = KubeClient.from_kubeconfig_text(kubeconfig)
@@ -44,10 +43,6 @@ class RunningApprover:
     def alive(self) -> bool:
         """Whether it is still at work."""
         return self._thread.is_alive()
-
-    def log(self) -> str:
-        """What it wrote so far, as evidence; names and reasons, no secrets."""
-        return self._log.read_text(encoding="utf-8") if self._log and self._log.exists() else ""
 
     def await_first_look(self) -> None:
         """Wait until it has looked for requests once, whatever came of it.
@@ -95,7 +90,7 @@ def start_approver(
 
     An approver that is `Variant.OFF` is not started: do not call this then.
 
-    :param log: file for what it says; None throws it away.
+    :param log: file for what it says, names and reasons and no secrets; None throws it away.
     :raises HarnessError: it did not look within `READY_SECONDS`.
     """
     if variant is Variant.OFF:

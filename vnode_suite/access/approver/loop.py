@@ -11,12 +11,13 @@ from typing import Any
 
 from vnode_suite.access.approver import rules
 from vnode_suite.access.approver.rules import SigningRequest, Variant
+from vnode_suite.access.bootstrap import csr_api, requests_path
+from vnode_suite.access.rights import CERTIFICATES_GROUP
 from vnode_suite.clusters.kube import KubeClient, KubeError, KubeUnreachable
 from vnode_suite.clusters.kube_watch import WatchStream
 
 Log = Callable[[str], None]
 
-GROUP = "/apis/certificates.k8s.io"
 #: Pause after a refused review, doubled each time. Source: the published approver's rate limiter.
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 1000.0
 #: Pause before the server is asked again, doubled each time. client-go's reflector: 0.8 to 30 s; shorter here
@@ -121,10 +122,10 @@ class Approver:
         return False
 
     def _decide(self, request: SigningRequest, message: str, *, approve: bool = True) -> None:
-        address = f"{GROUP}/{self._version}/certificatesigningrequests/{request.name}/approval"
+        address = f"{requests_path(self._version)}/{request.name}/approval"
         body = {
             **rules.decided(request.body, message, approve=approve),
-            "apiVersion": f"certificates.k8s.io/{self._version}",
+            "apiVersion": f"{CERTIFICATES_GROUP}/{self._version}",
             "kind": "CertificateSigningRequest",
         }
         self._kube.replace(address, body)
@@ -166,19 +167,13 @@ class Approver:
 
     def _collection(self) -> Collection:
         """The newest version that the server has, and the field selector where it knows it."""
-        if self._variant is Variant.PUBLISHED_IMAGE:
-            self._version = "v1"
-            return Collection(
-                f"{GROUP}/v1/certificatesigningrequests", {"fieldSelector": f"spec.signerName={rules.SIGNER}"}
-            )
-        served = {one["version"] for one in self._kube.get(GROUP).get("versions") or []}
-        self._version = "v1" if "v1" in served else "v1beta1"
+        self._version = "v1" if self._variant is Variant.PUBLISHED_IMAGE else csr_api(self._kube)
         # Servers up to 1.17 know no signers and refuse the field selector; who decides everything must see
         # everything. The rules look at the signer in any case.
         selector = {"fieldSelector": f"spec.signerName={rules.SIGNER}"} if self._version == "v1" else {}
         if self._variant in (Variant.APPROVES_EVERYTHING, Variant.DENIES_EVERYTHING):
             selector = {}
-        return Collection(f"{GROUP}/{self._version}/certificatesigningrequests", selector)
+        return Collection(requests_path(self._version), selector)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,10 +42,12 @@ FLEET_DEFECTS: Final = frozenset(
     }
 )  # fmt: skip
 
-#: What the fleet has to do wrong besides for the API to be wrong in that way.
-_OF_THE_FLEET: Final = {
-    "api-says-ready-without-node": "vnode-never-registers",
-    "options-of-another-request": "user-taint-missing",
+#: What else is wrong with a VNode that has one of these.
+_TOGETHER_WITH: Final[Mapping[str, frozenset[str]]] = {
+    "api-says-ready-without-node": frozenset({"vnode-never-registers"}),
+    "options-of-another-request": frozenset(
+        {"tag-lost", "user-taint-missing", "placed-in-other-resource-group"}
+    ),
 }
 
 
@@ -54,11 +56,13 @@ def asked_for(
     known_to_fleet: frozenset[str] = FLEET_DEFECTS,
     not_here: Mapping[str, str] | None = None,
 ) -> frozenset[str]:
-    """The defects named by the reserved tag; refuses unknown ones, and those that cannot be had here.
+    """The defects named by the reserved tag, with what goes together with them; refuses unknown ones, and those that
+    cannot be had here.
 
     :param not_here: defects that this machine does not allow, name to reason.
     """
     names = frozenset(name.strip() for name in tags.get(TAG, "").split(",") if name.strip())
+    names = names.union(*(_TOGETHER_WITH.get(name, ()) for name in names))
     unknown = sorted(names - API_DEFECTS.keys() - known_to_fleet)
     if unknown:
         raise invalid(f"Tag {TAG}", f"no such defect: {', '.join(unknown)}")
@@ -69,5 +73,4 @@ def asked_for(
 
 def for_fleet(names: frozenset[str]) -> frozenset[str]:
     """What of these the fleet has to carry out."""
-    wanted = names - API_DEFECTS.keys()
-    return wanted | {needed for name, needed in _OF_THE_FLEET.items() if name in names}
+    return names - API_DEFECTS.keys()

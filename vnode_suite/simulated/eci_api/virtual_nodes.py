@@ -52,10 +52,9 @@ def _create(service: Service, call: Call, region: str, virtual_node_id: str = ""
             (s for s in catalogue.vswitches.values() if s.vpc_id == switch.vpc_id and s.id not in wanted),
             switch,
         )
-    others_options = "options-of-another-request" in asked
-    if others_options or "placed-in-other-resource-group" in asked:
+    if "placed-in-other-resource-group" in asked:
         resource_group = next(name for name in catalogue.resource_groups if name != resource_group)
-    if others_options or "tag-lost" in asked:
+    if "tag-lost" in asked:
         lost = next((key for key in tags if key != defects.TAG), None)
         tags = {key: value for key, value in tags.items() if key != lost}
     state = service.state
