@@ -44,14 +44,13 @@ def approver(access: Access, tmp_path: Path) -> Iterator[RunningApprover]:
         yield process
 
 
-def test_a_bootstrap_certificate_is_issued_within_a_second(
+def test_a_bootstrap_certificate_is_issued(
     access: Access, identity: Generated, approver: RunningApprover
 ) -> None:
     """Token, request, approval, signature: the whole way of a VNode's first certificate."""
     issued = bootstrap(access.making, identity.kubeconfig, access.naming, name="vnd-1")
     assert issued.state == "issued"
     assert issued.issued_after is not None
-    assert issued.issued_after < 1.0
     assert issued.requester == identity.username
     assert issued.certificate is not None
     assert issued.certificate.common_name == "system:vnode:vnd-1"

@@ -17,7 +17,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from vnode_suite.clusters import kube
-from vnode_suite.clusters.kube import AccessRequest, KubeClient, KubeError, KubeUnreachable
+from vnode_suite.clusters.kube import (
+    REQUEST_TIMEOUT_SECONDS,
+    AccessRequest,
+    KubeClient,
+    KubeError,
+    KubeUnreachable,
+)
 from vnode_suite.core.errors import DeadlineExceeded, UsageError
 
 Answer = tuple[int, Any]
@@ -124,7 +130,7 @@ def test_nobody_there_is_unreachable_and_no_status() -> None:
 
 
 def test_a_server_that_never_answers_is_given_up_in_time() -> None:
-    """A dropped packet looks like this."""
+    """A dropped packet looks like this: the time given counts, not the one that requests have by default."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         server = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         began = time.monotonic()
@@ -133,7 +139,7 @@ def test_a_server_that_never_answers_is_given_up_in_time() -> None:
             pytest.raises(KubeUnreachable, match=r"[Tt]imed? ?out"),
         ):
             kube.raw("/version", timeout_seconds=0.3)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < REQUEST_TIMEOUT_SECONDS
 
 
 def test_items_of_a_list_know_what_they_are() -> None:
@@ -184,14 +190,19 @@ def test_a_wait_outlives_a_server_that_is_away_for_a_moment() -> None:
 
 def test_a_wait_does_not_wait_for_a_right_that_is_missing() -> None:
     """403 will not get better."""
-    began = time.monotonic()
+    asked = []
+
+    def refuse(*request: Any) -> Answer:
+        asked.append(request)
+        return (403, {"reason": "Forbidden"})
+
     with (
-        api(lambda *_: (403, {"reason": "Forbidden"})) as server,
+        api(refuse) as server,
         KubeClient.from_kubeconfig_text(kubeconfig(server)) as kube,
         pytest.raises(KubeError),
     ):
         kube.wait_for(f"{NODES}/a", lambda node: node, deadline_seconds=30, what="node a")
-    assert time.monotonic() - began < 3
+    assert len(asked) == 1
 
 
 def test_a_review_without_a_user_asks_about_oneself() -> None:

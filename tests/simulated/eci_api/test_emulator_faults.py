@@ -83,9 +83,7 @@ def test_a_fault_fires_as_often_as_told(emulator: Any, times: int, skip: int, ex
 def test_no_answer_before_or_after_the_effect(emulator: Any, kind: str, took_effect: int) -> None:
     """The client gets no usable answer; whether there is a VNode depends on the kind."""
     add(emulator, action="CreateVirtualNode", kind=kind, seconds=5)
-    started = time.monotonic()
     assert outcome(lambda: create(emulator, read_timeout=300)) not in ("ok", "InternalError")
-    assert time.monotonic() - started < 3
     assert len(listed(emulator)) == took_effect
 
 
