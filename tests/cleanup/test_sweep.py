@@ -159,8 +159,8 @@ def test_a_supervisor_that_is_still_ending_its_run_is_waited_for(tmp_path: Path)
 
 
 @pytest.fixture
-def bridge() -> Iterator[Path]:
-    """A bridge called as the run's would be."""
+def interface() -> Iterator[Path]:
+    """An interface called as the run's would be."""
     subprocess.run(["ip", "link", "add", "vskilled01", "type", "bridge"], check=True)
     shown = Path("/sys/class/net/vskilled01")
     yield shown
@@ -169,23 +169,25 @@ def bridge() -> Iterator[Path]:
 
 
 @pytest.mark.netns
-def test_a_killed_runs_network_is_removed(run: Run, bridge: Path, tmp_path: Path) -> None:
-    """The bridge is found by the run's id, whether or not it was written down; a living run keeps its own."""
-    subprocess.run(["ip", "link", "set", bridge.name, "alias", "vnode-suite run killed01"], check=True)
+def test_a_killed_runs_network_is_removed(run: Run, interface: Path, tmp_path: Path) -> None:
+    """The interface is found by the run's id, whether or not it was written down; a living run keeps its own."""
+    subprocess.run(["ip", "link", "set", interface.name, "alias", "vnode-suite run killed01"], check=True)
     assert sweep(yes=True, state=tmp_path).found == ()
-    assert bridge.exists()
+    assert interface.exists()
     run.kill()
     sweep(yes=True, state=tmp_path)
-    assert not bridge.exists()
+    assert not interface.exists()
 
 
 @pytest.mark.netns
-def test_a_bridge_that_only_has_the_name_is_said_and_kept(run: Run, bridge: Path, tmp_path: Path) -> None:
+def test_an_interface_that_only_has_the_name_is_said_and_kept(
+    run: Run, interface: Path, tmp_path: Path
+) -> None:
     """It may be somebody else's."""
     run.kill()
     left = {one.name: one.reason for one in sweep(yes=True, state=tmp_path).left}
-    assert "mark" in left[bridge.name]
-    assert bridge.exists()
+    assert "mark" in left[interface.name]
+    assert interface.exists()
 
 
 def test_nothing_to_sweep_is_clean(tmp_path: Path) -> None:

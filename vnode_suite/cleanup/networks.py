@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-#: Bridges of simulated VPCs begin with this, then comes the network's name.
-BRIDGE_PREFIX = "vs"
+#: The machine's interface in a simulated VPC is called so, then comes the network's name.
+_PREFIX = "vs"
 #: Where Linux shows the machine's links.
 _LINKS = Path("/sys/class/net")
-#: Of the run's id in a network's name: with three characters more that makes eight, and an interface that is called
-#: after it has the fifteen that the kernel allows.
+#: Of the run's id in a network's name: with three characters more that makes eight, the most that a VPC takes.
 _OF_THE_RUN = 5
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -25,13 +24,12 @@ def network_name(run: str, shard: str, number: int) -> str:
     return run[:_OF_THE_RUN] + "".join(_DIGITS[place % len(_DIGITS)] for place in places)
 
 
-def bridge_of(network: str) -> Path:
-    """Where the kernel shows the bridge of a simulated VPC, while there is one."""
-    return _LINKS / f"{BRIDGE_PREFIX}{network}"
+def interface_of(network: str) -> Path:
+    """Where the kernel shows the machine's interface in a simulated VPC, while there is one."""
+    return _LINKS / f"{_PREFIX}{network}"
 
 
 def networks_of(run: str) -> tuple[str, ...]:
-    """The networks of a run whose bridges are there."""
-    beginning = f"{BRIDGE_PREFIX}{run[:_OF_THE_RUN]}"
-    bridges = (link.parent for link in _LINKS.glob(f"{beginning}*/bridge"))
-    return tuple(sorted(bridge.name.removeprefix(BRIDGE_PREFIX) for bridge in bridges))
+    """The networks of a run in which this machine has an interface."""
+    links = _LINKS.glob(f"{_PREFIX}{run[:_OF_THE_RUN]}*")
+    return tuple(sorted(link.name.removeprefix(_PREFIX) for link in links))

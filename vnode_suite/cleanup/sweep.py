@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vnode_suite.cleanup.journal import ClusterReach, Entry, Record, Where, read_run
-from vnode_suite.cleanup.networks import bridge_of, networks_of
+from vnode_suite.cleanup.networks import interface_of, networks_of
 from vnode_suite.cleanup.state import ProcessIdentity, runs_dir
 from vnode_suite.cleanup.undo import ClusterAccess, Left, UndoRegistry, standard_registry
 from vnode_suite.clusters.kube import KubeClient, KubeError, KubeUnreachable
@@ -87,7 +87,7 @@ Extend = Callable[[UndoRegistry, Record], None]
 
 
 def find_leftovers(state: Path | None = None) -> tuple[Leftover, ...]:
-    """All that dead runs left: by their journals, by label on clusters that answer, and bridges of theirs."""
+    """All that dead runs left: by their journals, by label on clusters that answer, and networks of theirs."""
     return tuple(left for record in _dead(state) for left in _left_of(record))
 
 
@@ -180,7 +180,7 @@ def _may_be_there(entry: Entry, record: Record) -> bool:
         case "remove-folder":
             return Path(str(undo["path"])).exists()
         case "remove-network":
-            return bridge_of(str(undo["run"])).exists()
+            return interface_of(str(undo["run"])).exists()
         case "delete-object" | "patch-object" | "forget-vnode":
             reach = record.clusters.get(str(undo.get("cluster")))
             return reach is None or reach.kubeconfig is not None
@@ -220,7 +220,7 @@ def _found_object(collection: str, item: dict[str, object], ref: str) -> Entry:
 
 
 def _network(name: str) -> Entry:
-    return _unwritten("network", bridge_of(name).name, "local", {"action": "remove-network", "run": name})
+    return _unwritten("network", interface_of(name).name, "local", {"action": "remove-network", "run": name})
 
 
 def _unwritten(kind: str, name: str, where: Where, undo: dict[str, object]) -> Entry:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vnode_suite.cleanup.journal import ClusterReach, Entry
-from vnode_suite.cleanup.networks import bridge_of
+from vnode_suite.cleanup.networks import interface_of
 from vnode_suite.cleanup.state import ProcessIdentity
 from vnode_suite.clusters.kind.docker import Docker
 from vnode_suite.clusters.kube import KubeClient, KubeError
@@ -27,7 +27,7 @@ from vnode_suite.core.polling import poll
 GRACE_SECONDS = 5.0
 #: A dead run's supervisor ends everything that it owns and then itself: it kills, waits and removes a network.
 SUPERVISOR_SECONDS = 30.0
-#: Removing a bridge and its namespaces takes a second or two.
+#: Removing a network takes a second or two.
 NETWORK_SECONDS = 30.0
 
 
@@ -192,8 +192,8 @@ def remove_network(entry: Entry) -> str | None:
         return f"removing it took more than {NETWORK_SECONDS:g} s"
     if answer.returncode != 0:
         return answer.stderr.strip()[-300:] or f"exit {answer.returncode}"
-    bridge = bridge_of(str(entry.undo["run"]))
-    return f"{bridge.name} is there and does not carry the suite's mark" if bridge.exists() else None
+    interface = interface_of(str(entry.undo["run"]))
+    return f"{interface.name} is there and does not carry the suite's mark" if interface.exists() else None
 
 
 def remove_kind_cluster(entry: Entry) -> str | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vnode_suite.cleanup.journal import Entry
-from vnode_suite.cleanup.networks import bridge_of, network_name
+from vnode_suite.cleanup.networks import interface_of, network_name
 from vnode_suite.cleanup.undo import remove_network
 from vnode_suite.connection.cloud import SIMULATED_CLIENT_TIMEOUT, SIMULATED_HEARTBEAT, SIMULATED_RETRY
 from vnode_suite.core.errors import CloudError, SuiteError
@@ -115,7 +115,7 @@ class Emulators:
         _write(config, network_id, run.settings.cloud.region, *outside)
         network = run.journal.intend(
             "network",
-            bridge_of(network_id).name,
+            interface_of(network_id).name,
             {"action": "remove-network", "run": network_id},
             where="local",
         )

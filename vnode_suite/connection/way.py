@@ -21,7 +21,7 @@ from vnode_suite.access.kubeconfig import AdminCluster
 from vnode_suite.core.documents import dump_yaml, load_yaml
 from vnode_suite.model import Text
 
-#: What the VPC's DNS calls the machine that holds its bridge.
+#: What the VPC's DNS calls the machine that it is on.
 HOST_RECORD = "host"
 _DIAL_SECONDS = 10.0
 

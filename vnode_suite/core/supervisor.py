@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-#: A command left for the end gets this long: it may be removing a bridge that the kernel is slow to free.
+#: A command left for the end gets this long: it may be removing a network that the kernel is slow to free.
 LAST_COMMAND_SECONDS = 10.0
 _READ_BYTES = 65536
 

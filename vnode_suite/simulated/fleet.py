@@ -47,7 +47,7 @@ class FleetRefused(Exception):
 class FleetConfig:
     """What the run wants of its VPC."""
 
-    #: 1 to 8 of [a-z0-9]; the bridge is called ``vs<run_id>``.
+    #: 1 to 8 of [a-z0-9]; the machine's interface is called ``vs<run_id>``.
     run_id: str
     network: Literal["auto", "namespaces", "loopback"] = "auto"
     #: Ids of the vSwitches to make, each a /24 of the VPC; () for three with ids made up here.

@@ -12,16 +12,25 @@ from ipaddress import IPv4Address
 from multiprocessing.connection import Connection
 
 import pytest
+from pyroute2.nftables.main import NFTables
 
 from vnode_suite.core.polling import poll
 from vnode_suite.simulated.vpc.addresses import host_address, vswitch_networks
-from vnode_suite.simulated.vpc.bridge import Bridge, bridge_name, list_runs, remove_run
+from vnode_suite.simulated.vpc.bridge import Bridge, interface_name, list_runs, remove_run
 from vnode_suite.simulated.vpc.errors import NetworkRefused
 from vnode_suite.simulated.vpc.namespace import Place, configure_interface, leave_for_own_namespace
 from vnode_suite.simulated.vpc.nftables import apply_rules
 from vnode_suite.simulated.vpc.rules import PacketRule
 
 pytestmark = pytest.mark.netns
+
+#: Each member listens on it.
+LISTENING = 8080
+#: nf_tables.h: a verdict.
+DROP = 0
+#: Forked from one that has imported what they need: an import takes far longer than what most of them do.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([__name__])
 
 
 def run_id() -> str:
@@ -37,8 +46,17 @@ def live_in_namespace(place: Place, rules: list[PacketRule], told: Connection) -
     configure_interface(place)
     apply_rules(rules)
     told.send("configured")
+    with socket.create_server((place.address, LISTENING)):
+        dial_as_told(told)
+
+
+def dial_as_told(told: Connection) -> None:
+    """Dial what comes over the pipe, and say what came of it, until the other end is closed."""
     while True:
-        host, port = told.recv()
+        try:
+            host, port = told.recv()
+        except EOFError:
+            return
         try:
             socket.create_connection((host, port), 1.0).close()
             told.send("connected")
@@ -50,15 +68,15 @@ class Member:
     """A process in a namespace of the bridge's VPC."""
 
     def __init__(self, bridge: Bridge, address: IPv4Address, rules: list[PacketRule]) -> None:
+        self.address = address
         self.pipe, theirs = multiprocessing.Pipe()
         place = Place(str(address), str(bridge.network))
-        context = multiprocessing.get_context("spawn")
-        self.process = context.Process(target=live_in_namespace, args=(place, rules, theirs), daemon=True)
+        self.process = PROCESSES.Process(target=live_in_namespace, args=(place, rules, theirs), daemon=True)
         self.process.start()
         theirs.close()
         assert self.pipe.recv() == "unshared"
         assert self.process.pid is not None
-        self.cable = bridge.plug(self.process.pid, address)
+        bridge.plug(self.process.pid, address)
         self.pipe.send("plugged")
         assert self.pipe.recv() == "configured"
 
@@ -66,6 +84,11 @@ class Member:
         """What comes of a connection from inside."""
         self.pipe.send((host, port))
         return str(self.pipe.recv())
+
+    def end(self) -> None:
+        """Hang up, and wait for it."""
+        self.pipe.close()
+        self.process.join()
 
 
 def interfaces() -> set[str]:
@@ -79,22 +102,24 @@ def test_two_runs_at_once_have_networks_apart_and_leave_nothing() -> None:
     with Bridge(one) as first, Bridge(two) as second:
         assert not first.network.overlaps(second.network)
         assert {one, two} <= list_runs().keys()
-        assert {bridge_name(one), bridge_name(two)} <= interfaces()
-    names = (bridge_name(one), bridge_name(two))
+        assert {interface_name(one), interface_name(two)} <= interfaces()
+    names = (interface_name(one), interface_name(two))
     assert [name for name in interfaces() if name.startswith(names)] == []
 
 
 def test_the_command_lists_and_removes_what_a_killed_run_left() -> None:
-    """A bridge whose owner is gone is found by its run id and removed."""
+    """A network whose owner hangs is found by its run id and taken from the machine."""
     run = run_id()
-    Bridge(run).__enter__()
+    bridge = Bridge(run)
+    bridge.__enter__()
     command = [sys.executable, "-m", "vnode_suite.simulated.vpc"]
     listed = json.loads(subprocess.run([*command, "list"], capture_output=True, check=True).stdout)
-    assert listed[run][0] == bridge_name(run)
+    assert listed[run] == [interface_name(run)]
     removed = json.loads(subprocess.run([*command, "remove", run], capture_output=True, check=True).stdout)
     assert removed == {"removed": listed[run]}
     assert run not in list_runs()
     assert remove_run(run) == []
+    bridge.__exit__(None, None, None)
 
 
 def test_a_run_id_that_names_no_interface_is_refused() -> None:
@@ -140,15 +165,49 @@ def test_what_is_outside_the_vpc_is_swallowed() -> None:
         assert member.dial("203.0.113.1", 6443) == "timed out"
 
 
-def test_a_namespace_goes_with_its_process_and_takes_the_cable() -> None:
-    """After kill -9 the kernel takes the near end of the cable away too."""
+def hold_a_bridge(run: str, told: Connection) -> None:
+    """A process that owns a network until it is killed."""
+    with Bridge(run):
+        told.send("made")
+        told.recv()
+
+
+def test_a_network_goes_with_its_owner_also_after_kill_9() -> None:
+    """The kernel takes the bridge away with its namespace, and the machine's cable with the bridge."""
+    run = run_id()
+    pipe, theirs = multiprocessing.Pipe()
+    owner = PROCESSES.Process(target=hold_a_bridge, args=(run, theirs))
+    owner.start()
+    theirs.close()
+    assert pipe.recv() == "made"
+    assert run in list_runs()
+    owner.kill()
+    owner.join()
+    poll(lambda: run not in list_runs() or None, what=f"{run} to go", deadline_seconds=10)
+
+
+def a_machine_that_forwards_nothing(told: Connection) -> None:
+    """A machine of its own, with Docker's policy, and two members of a VPC on it: the one dials the other."""
+    leave_for_own_namespace()
+    nft = NFTables(nfgen_family=socket.AF_INET)
+    nft.table("add", name="machine")
+    nft.chain("add", table="machine", name="f", hook="forward", type="filter", priority=0, policy=DROP)
+    nft.close()
     with Bridge(run_id()) as bridge:
-        member = Member(bridge, vswitch_networks(bridge.network, 1)[0][10], [])
-        assert member.cable in interfaces()
-        member.process.kill()
-        member.process.join()
-        poll(
-            lambda: member.cable not in interfaces() or None,
-            what=f"{member.cable} to go",
-            deadline_seconds=10,
-        )
+        hosts = vswitch_networks(bridge.network, 1)[0].hosts()
+        one, other = (Member(bridge, address, []) for address in (next(hosts), next(hosts)))
+        told.send(one.dial(str(other.address), LISTENING))
+        one.end()
+        other.end()
+
+
+@pytest.mark.slow
+def test_members_reach_each_other_past_the_machine_s_firewall() -> None:
+    """Docker lets the kernel drop what passes a bridge of the machine's (bridge-nf-call-iptables)."""
+    pipe, theirs = multiprocessing.Pipe()
+    machine = PROCESSES.Process(target=a_machine_that_forwards_nothing, args=(theirs,))
+    machine.start()
+    theirs.close()
+    assert pipe.recv() == "connected"
+    machine.join()
+    assert machine.exitcode == 0

@@ -48,7 +48,7 @@ class KindOrder:
 def cluster_config(order: KindOrder) -> dict[str, Any]:
     """kind's configuration file, as a document. What is not named here is as kind and kubeadm make it for everybody.
 
-    Docker publishes the API server at `order.address`: given an address of the simulated VPC's bridge, VNodes reach
+    Docker publishes the API server at `order.address`: given the machine's address in the simulated VPC, VNodes reach
     it there as they reach any server of the machine, and it reaches them through the machine, with its address.
     """
     kubeadm = {

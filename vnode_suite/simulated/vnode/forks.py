@@ -59,7 +59,7 @@ class Zygote:
                     self._bury(key.data)
 
     def close(self) -> None:
-        """Kill every child, wait for each, and remove nothing else: the bridge is its context's to remove."""
+        """Kill every child, wait for each, and remove nothing else: the network is its context's to remove."""
         for child in self.children.values():
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
         for child in self.children.values():
@@ -83,7 +83,7 @@ class Zygote:
 
     def _fork(self, order: Mapping[str, Any], end: socket.socket) -> Child:
         place = Place(**{**order["place"], "connected": tuple(order["place"]["connected"])})
-        # The name server stands on the machine that holds the bridge.
+        # The name server stands on the machine itself.
         namespaced = self.bridge is not None and order["kind"] != "names"
         post = Post(order["kind"], place, namespaced, order["dns_server"], order["dns_port"])
         ready, unshared = os.pipe()

@@ -1,7 +1,7 @@
 """The process that VNodes are forked from, so that they share its imports; it also holds the run's network.
 
 It is single-threaded and has no event loop: forking is safe. It ends, with all its children and the
-bridge, when the fleet's end of the control socket closes, whatever killed the fleet.
+network, when the fleet's end of the control socket closes, whatever killed the fleet.
 """
 
 from __future__ import annotations

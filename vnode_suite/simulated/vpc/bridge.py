@@ -1,12 +1,17 @@
-"""The VPC's bridge in the root network namespace: made, used, listed and removed over netlink."""
+"""The VPC's bridge, and the machine's cable to it: made, used, listed and removed over netlink.
+
+The bridge has a network namespace of its own. What passes between two of its ports is then no packet of the machine's,
+whose firewall would filter it: where Docker runs, FORWARD drops what it did not ask for, bridged or routed.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from types import TracebackType
@@ -17,19 +22,21 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from vnode_suite.simulated.vpc.addresses import choose_vpc_network, dns_address, host_address, mac_address
 from vnode_suite.simulated.vpc.errors import NetworkRefused
-from vnode_suite.simulated.vpc.namespace import INTERFACE, LOOPBACK_INDEX
+from vnode_suite.simulated.vpc.namespace import INTERFACE, LOOPBACK_INDEX, separate_namespace
 
 #: Written on each interface as its alias: how a run's interfaces are known as ours, whatever they are called.
 _ALIAS = "vnode-suite run "
 _PREFIX = "vs"
+#: What the bridge, and its port towards the machine, are called in the namespace that is theirs alone.
+_BRIDGE, _UPLINK = "bridge", "uplink"
 #: One a user: another's file could not be opened.
 _LOCK = f"vnode-suite-vpc-{os.getuid()}.lock"
-#: ``struct ifreq`` leaves 15 bytes for a name; ``vs`` + run id + ``-`` + four digits must fit.
+#: ``struct ifreq`` leaves 15 bytes for a name; ``vs`` and a run id must fit.
 _LONGEST_RUN_ID = 8
 
 
-def bridge_name(run_id: str) -> str:
-    """The name of a run's bridge. Raises `NetworkRefused` for a run id that makes no interface name."""
+def interface_name(run_id: str) -> str:
+    """The name of the machine's interface in a run's VPC. Raises `NetworkRefused` if the run id makes none."""
     if not (
         run_id.isascii() and run_id.isalnum() and run_id == run_id.lower() and len(run_id) <= _LONGEST_RUN_ID
     ):
@@ -38,81 +45,67 @@ def bridge_name(run_id: str) -> str:
 
 
 class Bridge:
-    """One run's bridge, owned: leaving the context removes it and every cable on it."""
+    """One run's bridge, owned: leaving the context removes it and every cable on it.
+
+    So does the end of the process: the kernel keeps a namespace no longer than somebody holds it.
+    """
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        self.name = bridge_name(run_id)
+        self.name = interface_name(run_id)
         self.network = IPv4Network("0.0.0.0/32")
-        self._index = 0
-        self._cables = 0
-        self._ip: IPRoute
+        self._ports = 0
+        self._open = ExitStack()
+        #: Speaks with the kernel of the bridge's namespace.
+        self._inside: IPRoute
+        self._bridge: int
 
     def __enter__(self) -> Self:
-        self._ip = IPRoute()
-        try:
-            with _one_run_at_a_time():
-                self._make()
-        except BaseException:
-            self._ip.close()
-            raise
+        with ExitStack() as stack, _one_run_at_a_time():
+            machine = stack.enter_context(IPRoute())
+            self._make(machine, stack)
+            self._open = stack.pop_all()
         return self
-
-    def _make(self) -> None:
-        try:
-            # In a user namespace of a run's own (unshare -Urn) even loopback is down.
-            self._ip.link("set", index=LOOPBACK_INDEX, state="up")
-            self._ip.link("add", ifname=self.name, kind="bridge")
-        except NetlinkError as error:
-            raise NetworkRefused(f"no bridge {self.name} can be made: {error}") from error
-        try:
-            self._set_up()
-        except BaseException:
-            remove_run(self.run_id, by_name=True)
-            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ip.close()
-        remove_run(self.run_id)
+        self._open.close()
 
-    def _set_up(self) -> None:
-        ip = self._ip
-        (self._index,) = ip.link_lookup(ifname=self.name)
-        ip.link("set", index=self._index, ifalias=_ALIAS + self.run_id)
-        self.network = choose_vpc_network(self.run_id, _networks_in_use(ip))
-        ip.link("set", index=self._index, address=mac_address(host_address(self.network)))
-        # The name server is on this machine too: between two ports of a bridge some hosts filter (Docker's
-        # FORWARD policy), between a port and the machine they do not.
-        for address in (host_address(self.network), dns_address(self.network)):
-            ip.addr("add", index=self._index, address=str(address), prefixlen=self.network.prefixlen)
-        ip.link("set", index=self._index, state="up")
-        self._keep_carrier()
+    def _make(self, machine: IPRoute, stack: ExitStack) -> None:
+        try:
+            # In a user namespace of a run's own (unshare -Urn) even loopback is down.
+            machine.link("set", index=LOOPBACK_INDEX, state="up")
+            with separate_namespace() as namespace:
+                self._inside = stack.enter_context(IPRoute())
+                self._inside.link("add", ifname=_BRIDGE, kind="bridge", state="up")
+                (self._bridge,) = self._inside.link_lookup(ifname=_BRIDGE)
+                uplink = {"ifname": _UPLINK, "net_ns_fd": namespace}
+                machine.link("add", ifname=self.name, kind="veth", peer=uplink)
+                (index,) = machine.link_lookup(ifname=self.name)
+                stack.callback(_delete, machine, index)
+        except NetlinkError as error:
+            raise NetworkRefused(f"no bridge for {self.name} can be made: {error}") from error
+        self._inside.link("set", ifname=_UPLINK, master=self._bridge, state="up")
+        self.network = choose_vpc_network(self.run_id, _networks_in_use(machine))
+        host = host_address(self.network)
+        machine.link("set", index=index, ifalias=_ALIAS + self.run_id, address=mac_address(host))
+        # The name server is the machine's too: it needs no member of its own.
+        for address in (host, dns_address(self.network)):
+            machine.addr("add", index=index, address=str(address), prefixlen=self.network.prefixlen)
+        machine.link("set", index=index, state="up")
 
-    def _keep_carrier(self) -> None:
-        """Plug in a cable that ends nowhere: a bridge whose first one comes later loses its first second."""
-        ip, near, far = self._ip, f"{self.name}-0", f"{self.name}-end"
-        ip.link("add", ifname=near, kind="veth", peer={"ifname": far})
-        for name, options in ((near, {"master": self._index}), (far, {})):
-            (index,) = ip.link_lookup(ifname=name)
-            ip.link("set", index=index, ifalias=_ALIAS + self.run_id, state="up", **options)
-
-    def plug(self, pid: int, address: IPv4Address) -> str:
-        """Lay a cable from the bridge into the namespace of process ``pid``; answers the near end's name.
-
-        The kernel takes it away with the namespace.
-        """
-        self._cables += 1
-        name = f"{self.name}-{self._cables % 10_000}"
+    def plug(self, pid: int, address: IPv4Address) -> None:
+        """Lay a cable from the bridge into the namespace of process ``pid``; the kernel takes it away with that."""
+        self._ports += 1
         far_end = {"ifname": INTERFACE, "net_ns_pid": pid, "address": mac_address(address)}
-        self._ip.link("add", ifname=name, kind="veth", peer=far_end)
-        self._ip.link("set", ifname=name, ifalias=_ALIAS + self.run_id, master=self._index, state="up")
-        return name
+        port = f"port{self._ports}"
+        self._inside.link("add", ifname=port, kind="veth", peer=far_end)
+        self._inside.link("set", ifname=port, master=self._bridge, state="up")
 
 
 def list_runs() -> dict[str, list[str]]:
-    """The interfaces of every run that has some in this namespace: run id to names, the bridge first."""
+    """The interfaces of every run that has one in this namespace: run id to names."""
     found: dict[str, list[str]] = {}
     with IPRoute() as ip:
         for link in ip.get_links():
@@ -122,25 +115,23 @@ def list_runs() -> dict[str, list[str]]:
     return {run: sorted(names, key=lambda name: (len(name), name)) for run, names in found.items()}
 
 
-def remove_run(run_id: str, *, by_name: bool = False) -> list[str]:
-    """Remove a run's bridge and cables, and answer their names; ``by_name``: even without our alias."""
+def remove_run(run_id: str) -> list[str]:
+    """Remove the interfaces that `list_runs` has of a run, and answer their names."""
     names = list_runs().get(run_id, [])
-    if by_name and bridge_name(run_id) not in names:
-        names.append(bridge_name(run_id))
     with IPRoute() as ip:
-        for name in reversed(names):
-            _delete(ip, ip.link_lookup(ifname=name))
+        for name in names:
+            for index in ip.link_lookup(ifname=name):
+                _delete(ip, index)
     return names
 
 
-def _delete(ip: IPRoute, indices: list[int]) -> None:
-    for index in indices:
-        try:
-            ip.link("del", index=index)
-        except NetlinkError as error:
-            # ENODEV: the other end's namespace went first and took the cable with it.
-            if error.code != 19:
-                raise
+def _delete(ip: IPRoute, index: int) -> None:
+    try:
+        ip.link("del", index=index)
+    except NetlinkError as error:
+        # ENODEV: the other end's namespace went first and took the cable with it.
+        if error.code != errno.ENODEV:
+            raise
 
 
 def _networks_in_use(ip: IPRoute) -> Iterator[IPv4Network]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -22,6 +24,8 @@ from vnode_suite.simulated.vpc.errors import NetworkRefused
 INTERFACE = "eth0"
 #: Loopback is the first interface of every network namespace.
 LOOPBACK_INDEX = 1
+#: Of the thread that opens it.
+_OWN_NAMESPACE = "/proc/thread-self/ns/net"
 
 # include/uapi/linux/sched.h, include/uapi/linux/prctl.h
 _CLONE_NEWNET = 0x40000000
@@ -58,6 +62,26 @@ def leave_for_own_namespace() -> None:
     """Move this process into a new, empty network namespace. Raises `NetworkRefused` if not allowed to."""
     if _libc.unshare(_CLONE_NEWNET) != 0:
         raise NetworkRefused(f"no network namespace can be made: {os.strerror(ctypes.get_errno())}")
+
+
+@contextmanager
+def separate_namespace() -> Iterator[int]:
+    """A new, empty network namespace, in which this thread is for the while of the block; gives its descriptor.
+
+    What is opened in the block stays there, and keeps the namespace. Raises `NetworkRefused` if not allowed to.
+    """
+    here = os.open(_OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        leave_for_own_namespace()
+        there = os.open(_OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield there
+        finally:
+            os.close(there)
+            if _libc.setns(here, _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns back into the network that a thread came from")
+    finally:
+        os.close(here)
 
 
 def enter(pid: int) -> None:
