@@ -204,6 +204,24 @@ def test_a_key_cut_short_is_found(registry: Registry) -> None:
     assert counts["service-account-token"] == 1
 
 
+def test_files_and_servers_that_a_kubeconfig_names_may_be_spoken_of(registry: Registry) -> None:
+    """Its key may not."""
+    key = base64.b64encode(secrets.token_bytes(48)).decode()
+    text = (
+        "apiVersion: v1\n"
+        "    server: https://kubernetesmaster:6443\n"
+        "    client-certificate: /etc/kubernetes/pki/apiserver-kubelet.crt\n"
+        f"    client-key-data: {key}\n"
+        "      command: /usr/local/bin/kubelogin\n"
+    )
+    registry.register(text, "kubeconfig")
+    said = (
+        "https://kubernetesmaster:6443: /usr/local/bin/kubelogin found no /etc/kubernetes/pki/apiserver.crt"
+    )
+    assert registry.redact(said) == (said, {})
+    assert registry.redact(f"the key {key}")[0] == "the key [redacted:kubeconfig]"
+
+
 def test_values_too_short_to_be_told_from_words_are_not_looked_for(registry: Registry) -> None:
     """A password 'node' would take the word out of every sentence."""
     registry.register("node", "password")

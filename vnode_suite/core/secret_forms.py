@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
@@ -14,7 +15,8 @@ from urllib.parse import quote, quote_plus
 SHORTEST_FORM = 6
 
 _PEM_BODY_LINE = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
-
+#: What a path of small letters, digits and slashes has none of, and Base64 is full of.
+_NEVER_IN_PATHS = frozenset(string.ascii_uppercase + "+=")
 
 #: Of a longer value only the forms that keep its characters in sequence are kept in memory; its Base64 is
 #: found by decoding (`vnode_suite.core.secrets`).
@@ -38,8 +40,16 @@ def _telling_parts(lines: Iterable[str]) -> list[str]:
     found: list[str] = []
     for line in lines:
         if not line.startswith("-----") and not _is_public(line):
-            found += [part for part in _PEM_BODY_LINE.findall(line) if not part.isalpha()]
+            found += [part for part in _PEM_BODY_LINE.findall(line) if not (part.isalpha() or _is_path(part))]
     return found
+
+
+def _is_path(part: str) -> bool:
+    """A kubeconfig may name files, programs and servers, of which errors must be able to speak.
+
+    A line of a key, 64 characters, looks so once in 10^15, and the others would be found.
+    """
+    return "/" in part and _NEVER_IN_PATHS.isdisjoint(part)
 
 
 def _is_public(line: str) -> bool:
