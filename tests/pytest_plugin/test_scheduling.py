@@ -119,6 +119,25 @@ def test_version_of_a_dead_worker_is_dropped_not_moved() -> None:
     assert scheduling.tests_finished
 
 
+def test_one_that_dies_before_it_can_be_fed_is_a_dead_worker_as_any() -> None:
+    """execnet says that nobody listens any more; xdist tells of the death afterwards."""
+
+    class Dying(Worker):
+        def send_runtest_some(self, indices: list[int]) -> None:
+            if self.ran:
+                raise OSError("cannot send (already closed?)")
+            super().send_runtest_some(indices)
+
+    dying, other = Dying("gw0"), Worker("gw1")
+    scheduling = dealt([dying, other])
+    dying.run_one(scheduling)
+    assert scheduling.remove_node(dying) == ITEMS[dying.ran[0] + 1]
+    run_to_the_end(scheduling, [other])
+    lost = {position for position, item in enumerate(ITEMS) if version_of(item) == "1.13"} - {dying.ran[0]}
+    assert scheduling.dropped == {ITEMS[position]: "gw0" for position in lost}
+    assert sorted(other.ran) == [position for position in range(len(ITEMS)) if position > 5]
+
+
 def test_replacement_takes_a_version_that_nobody_has_begun() -> None:
     """The worker that xdist starts for a dead one is of use."""
     first, second = Worker("gw0"), Worker("gw1")

@@ -167,14 +167,8 @@ class Distribution:
         self._write_lost(interrupted)
 
     def _living(self) -> list[str]:
-        return [
-            name
-            for name, node in self._nodes.items()
-            if name not in self._dead
-            and not hasattr(node, "workeroutput")
-            and hasattr(node, "channel")
-            and not node.channel.isclosed()
-        ]
+        # xdist notes at once that a worker has ended, however it did; its loop, which would tell us, may be over.
+        return [name for name, node in self._nodes.items() if hasattr(node, "channel") and not node._down]
 
     def _take_secrets(self, node: Any) -> None:
         output = getattr(node, "workeroutput", None) or {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,6 +122,8 @@ class VersionScheduling:
             load.to_send = self._waiting.popleft()
         if more := [load.to_send.popleft() for _ in range(min(_AHEAD - len(load.sent), len(load.to_send)))]:
             load.sent.extend(more)
-            node.send_runtest_some(more)
+            # One that has just died is told of in a moment, and loses these with the others (`remove_node`).
+            with suppress(OSError):
+                node.send_runtest_some(more)
         if not load.to_send and not self._waiting:
             node.shutdown()
