@@ -100,7 +100,7 @@ class Running:
 
     def stop(self) -> None:
         self.approver.stop()
-        self.thread.join(5)
+        self.thread.join(30)
         assert not self.thread.is_alive()
 
 
@@ -137,7 +137,7 @@ def request(name: str, **changes: Any) -> Json:
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    poll(lambda: True if condition() else None, what=what, deadline_seconds=5, interval_seconds=0.005)
+    poll(lambda: True if condition() else None, what=what, deadline_seconds=30, interval_seconds=0.005)
 
 
 def test_what_is_there_and_what_comes_are_both_approved(server: Server, start: Start) -> None:

@@ -104,7 +104,7 @@ def test_an_owned_process_is_ended(nets: Nets) -> None:
         assert standard.undo(stranger) is None
         assert process.poll() is None
         assert standard.undo(entry) is None
-        assert process.wait(5) != 0
+        assert process.wait(30) != 0
     finally:
         process.kill()
         process.wait()

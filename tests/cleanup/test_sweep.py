@@ -104,7 +104,7 @@ def test_a_killed_run_leaves_nothing_after_the_sweep(run: Run, tmp_path: Path) -
     result = sweep(yes=True, state=tmp_path, extend=deleting(deleted))  # type: ignore[arg-type]
     assert result.clean
     assert deleted == ["vnd-1"]
-    poll(lambda: None if run.child.alive else True, what="the process to end", deadline_seconds=2)
+    poll(lambda: None if run.child.alive else True, what="the process to end", deadline_seconds=30)
     assert not run.scratch.exists()
     assert not run_dir("killed01", tmp_path).exists()
     assert sweep(yes=True, state=tmp_path).found == ()
@@ -152,8 +152,8 @@ def test_a_supervisor_that_is_still_ending_its_run_is_waited_for(tmp_path: Path)
         assert not done
         assert ending.stdin is not None
         ending.stdin.close()
-        assert ending.wait(10) == 0
-        waiting.join(10)
+        assert ending.wait(30) == 0
+        waiting.join(30)
         assert done == [None]
         entry.undone()
 

@@ -185,7 +185,7 @@ def test_a_wait_outlives_a_server_that_is_away_for_a_moment() -> None:
     """An API server that restarts is no failure while the deadline lasts."""
     answers = iter([(503, "starting"), (503, "starting"), listing("1", "a")])
     with api(lambda *_: next(answers)) as server, KubeClient.from_kubeconfig_text(kubeconfig(server)) as kube:
-        assert kube.wait_for_list(NODES, lambda nodes: nodes, deadline_seconds=5, what="a node")
+        assert kube.wait_for_list(NODES, lambda nodes: nodes, deadline_seconds=30, what="a node")
 
 
 def test_a_wait_does_not_wait_for_a_right_that_is_missing() -> None:

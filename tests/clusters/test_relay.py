@@ -7,7 +7,7 @@ import threading
 
 from vnode_suite.clusters.relay import Relay
 
-_PATIENCE = 5.0
+_PATIENCE = 30.0
 
 
 def _echo_once() -> tuple[str, int]:

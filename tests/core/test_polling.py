@@ -14,7 +14,7 @@ from vnode_suite.core.polling import poll
 def test_the_first_thing_found_is_returned() -> None:
     """What is false but not None counts as found."""
     looks = iter([None, None, 0, 1])
-    assert poll(lambda: next(looks), what="a number", deadline_seconds=5, interval_seconds=0.001) == 0
+    assert poll(lambda: next(looks), what="a number", deadline_seconds=30, interval_seconds=0.001) == 0
 
 
 def test_a_wait_that_fails_names_what_and_the_last_state() -> None:

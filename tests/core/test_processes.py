@@ -47,7 +47,7 @@ def test_an_end_is_reported_with_its_status_and_the_tail_of_its_log(
     process = supervisor.start(
         "crasher", ["sh", "-c", "echo the disk is full >&2; exit 7"], log=tmp_path / "log"
     )
-    assert process.wait(5)
+    assert process.wait(30)
     assert process.returncode() == 7
     with pytest.raises(ProcessError, match="the disk is full") as caught:
         process.check_running()
@@ -76,7 +76,7 @@ def test_stopping_one_ends_what_it_started_too(supervisor: Supervisor, tmp_path:
     child = int(process.ready_line)
     assert alive(child)
     supervisor.stop("parent", 2)
-    poll(lambda: None if alive(child) else True, what="the grandchild to end", deadline_seconds=5)
+    poll(lambda: None if alive(child) else True, what="the grandchild to end", deadline_seconds=30)
 
 
 def test_a_ready_line_is_given_to_the_asker_and_kept_out_of_the_log(
@@ -86,7 +86,7 @@ def test_a_ready_line_is_given_to_the_asker_and_kept_out_of_the_log(
     printer = ["sh", "-c", 'echo \'{"token": "s3cret"}\'; echo served a request']
     process = supervisor.start("printer", printer, log=tmp_path / "log", ready_line=True)
     assert process.ready_line == '{"token": "s3cret"}'
-    assert process.wait(5)
+    assert process.wait(30)
     assert (tmp_path / "log").read_text(encoding="utf-8") == "served a request\n"
 
 
@@ -117,7 +117,7 @@ def test_a_program_that_is_not_there_is_an_error_that_names_it(
     """The error of `exec` comes back to who asked."""
     with pytest.raises(ProcessError, match="No such file or directory: /nonexistent/etcd"):
         supervisor.start("absent", ["/nonexistent/etcd"], log=tmp_path / "log")
-    assert supervisor.start("absent", ["true"], log=tmp_path / "log").wait(5)
+    assert supervisor.start("absent", ["true"], log=tmp_path / "log").wait(30)
 
 
 def test_a_name_is_taken_only_while_its_process_runs(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_name_is_taken_only_while_its_process_runs(supervisor: Supervisor, tmp
     with pytest.raises(ProcessError, match="one is running already"):
         supervisor.start("one", ["sleep", "60"], log=tmp_path / "log")
     supervisor.stop("one")
-    assert supervisor.start("one", ["true"], log=tmp_path / "log").wait(5)
+    assert supervisor.start("one", ["true"], log=tmp_path / "log").wait(30)
 
 
 def test_the_environment_given_is_the_whole_environment(
@@ -135,7 +135,7 @@ def test_the_environment_given_is_the_whole_environment(
     """Nothing of ours leaks into a component that might heed it."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
     log = tmp_path / "log"
-    supervisor.start("env", ["/usr/bin/env"], log=log, env={"ONLY": "this"}, cwd=tmp_path).wait(5)
+    supervisor.start("env", ["/usr/bin/env"], log=log, env={"ONLY": "this"}, cwd=tmp_path).wait(30)
     assert log.read_text(encoding="utf-8").split() == ["ONLY=this"]
 
 

@@ -30,7 +30,7 @@ class Service:
         """A call of the admin port."""
         held = self.ready["admin"]
         headers = {"Authorization": f"Bearer {held['token']}"}
-        answer = requests.request(method, held["endpoint"] + path, json=body, headers=headers, timeout=5)
+        answer = requests.request(method, held["endpoint"] + path, json=body, headers=headers, timeout=30)
         answer.raise_for_status()
         return answer.json()
 
@@ -77,7 +77,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         assert running.stdin is not None
         yield Service(json.loads(running.stdout.readline()))
         running.stdin.close()
-        running.wait(5)
+        running.wait(30)
 
 
 @pytest.fixture

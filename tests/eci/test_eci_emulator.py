@@ -142,4 +142,4 @@ def test_a_private_ca_is_trusted_when_given(tmp_path: Path) -> None:
         assert trusted.describe_regions()
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(5) == 0
+        assert process.wait(30) == 0

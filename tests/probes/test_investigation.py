@@ -40,7 +40,7 @@ def serving(pair: KeyPair | None, folder: Path) -> Iterator[int]:
             except OSError:
                 return
             with suppress(OSError), connection:
-                connection.settimeout(5)
+                connection.settimeout(30)
                 if pair is None:
                     connection.recv(100)
                     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -53,7 +53,7 @@ def serving(pair: KeyPair | None, folder: Path) -> Iterator[int]:
         thread.start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    thread.join(30)
 
 
 def found(port: int, authority: CertificateAuthority, host: str = HOST) -> dict[str, str]:

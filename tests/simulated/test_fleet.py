@@ -253,7 +253,7 @@ def alive(pid: int) -> bool:
 def wait_until_gone(processes: list[int]) -> None:
     """Each of them, within seconds."""
     poll(
-        lambda: not any(alive(pid) for pid in processes) or None, what="processes to end", deadline_seconds=5
+        lambda: not any(alive(pid) for pid in processes) or None, what="processes to end", deadline_seconds=30
     )
 
 

@@ -99,7 +99,7 @@ def test_there_is_no_plain_text_port(cluster: LocalCluster) -> None:
     layout = cluster.layout
     ports = (layout.etcd_port, layout.api_server_port, layout.controller_manager_port, layout.scheduler_port)
     for port in ports:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
             plain.sendall(b"GET /version HTTP/1.0\r\n\r\n")
             answer = plain.recv(1024)
         assert b" 200 " not in answer
@@ -110,7 +110,7 @@ def test_etcd_is_closed_to_the_clusters_own_certificates(cluster: LocalCluster) 
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.load_cert_chain(cluster.layout.certificate("admin"), cluster.layout.key("admin"))
-    with socket.create_connection(("127.0.0.1", cluster.layout.etcd_port), timeout=5) as raw:
+    with socket.create_connection(("127.0.0.1", cluster.layout.etcd_port), timeout=30) as raw:
         answer = b""
         with contextlib.suppress(ssl.SSLError, ConnectionError), context.wrap_socket(raw) as tls:
             tls.sendall(b"GET /version HTTP/1.0\r\n\r\n")

@@ -243,7 +243,7 @@ def test_an_interrupted_build_leaves_no_process_no_folder_and_no_entry(store: St
         ModuleBuilds(store).obtain(VERSION, Interrupting())
     assert (store.entries(), staged(store)) == ([], [])
     pid = int(calls(go).splitlines()[-1].rpartition('"pid": ')[2].rstrip("}"))
-    poll(lambda: None if Path(f"/proc/{pid}").exists() else True, what="go to be gone", deadline_seconds=5)
+    poll(lambda: None if Path(f"/proc/{pid}").exists() else True, what="go to be gone", deadline_seconds=30)
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ class _Background:
     def __exit__(self, *_: object) -> None:
         self._run(self._context.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(30)
         self._loop.close()
 
     def _run(self, work: Any) -> Any:

@@ -20,7 +20,7 @@ def admin(
     """A call of the admin port."""
     held = running.ready["admin"]
     headers = {"Authorization": f"Bearer {token if token is not None else held['token']}"}
-    return requests.request(method, held["endpoint"] + path, json=body, headers=headers, timeout=5)
+    return requests.request(method, held["endpoint"] + path, json=body, headers=headers, timeout=30)
 
 
 def create(running: Any, defect: str = "") -> str:
@@ -148,6 +148,6 @@ def test_a_bad_body_is_refused(emulator: Any, body: bytes) -> None:
     held = emulator.ready["admin"]
     for path in ("/faults", "/probe", "/security-group-rules", "/vswitches"):
         headers = {"Authorization": f"Bearer {held['token']}", "Content-Type": "application/json"}
-        answer = requests.post(held["endpoint"] + path, data=body, headers=headers, timeout=5)
+        answer = requests.post(held["endpoint"] + path, data=body, headers=headers, timeout=30)
         assert answer.status_code in (200, 400), (path, answer.text)
         assert json.loads(answer.text)

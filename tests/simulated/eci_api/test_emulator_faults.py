@@ -16,7 +16,7 @@ from vnode_suite.simulated.eci_api.faults import KINDS, FaultError, load, parse
 def add(running: Any, **fault: Any) -> None:
     """Put a fault in force through the admin port."""
     answer = requests.post(
-        running.ready["admin"]["endpoint"] + "/faults", json=fault, headers=bearer(running), timeout=5
+        running.ready["admin"]["endpoint"] + "/faults", json=fault, headers=bearer(running), timeout=30
     )
     assert answer.status_code == 200, answer.text
 
@@ -143,8 +143,8 @@ def test_a_fault_that_cannot_be_is_refused(emulator: Any, row: dict[str, Any]) -
     with pytest.raises(FaultError, match=r"\w"):
         parse(row)
     url = emulator.ready["admin"]["endpoint"] + "/faults"
-    assert requests.post(url, json=row, headers=bearer(emulator), timeout=5).status_code == 400
-    assert requests.get(url, headers=bearer(emulator), timeout=5).json()["faults"] == []
+    assert requests.post(url, json=row, headers=bearer(emulator), timeout=30).status_code == 400
+    assert requests.get(url, headers=bearer(emulator), timeout=30).json()["faults"] == []
 
 
 def test_faults_come_from_the_configuration_too(start: Any) -> None:

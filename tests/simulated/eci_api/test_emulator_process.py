@@ -78,7 +78,7 @@ def test_it_ends_orderly_however_it_is_told(tmp_path: Path, end: str) -> None:
             running.stdin = None
         else:
             running.send_signal(signal.Signals[end])
-        _, log = running.communicate(timeout=5)
+        _, log = running.communicate(timeout=30)
         assert running.returncode == 0
     host, _, port = ready["endpoint"].removeprefix("http://").partition(":")
     with pytest.raises(ConnectionRefusedError):
@@ -135,7 +135,7 @@ def test_state_survives_a_restart_where_asked(tmp_path: Path) -> None:
     with process(tmp_path, **settings) as (running, ready):
         found = create(ready)
         running.terminate()
-        running.communicate(timeout=5)
+        running.communicate(timeout=30)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with process(tmp_path, **settings) as (_, again):
         assert [node.virtual_node_id for node in listed(again)] == [found]
@@ -153,7 +153,7 @@ def test_a_kill_loses_no_more_than_a_moment(tmp_path: Path) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             running.wait(1)
         running.kill()
-        running.wait(5)
+        running.wait(30)
     assert [row["id"] for row in json.loads(file.read_text())["virtual_nodes"]] == [found]
 
 

@@ -73,8 +73,8 @@ def rpc_call(
     parameters.setdefault("Signature", base64.b64encode(digest).decode())
     url = running.ready["endpoint"] + path
     if in_body:
-        return requests.request(method, url, data=parameters, timeout=5)
-    return requests.request(method, f"{url}?{urlencode(parameters)}", timeout=5)
+        return requests.request(method, url, data=parameters, timeout=30)
+    return requests.request(method, f"{url}?{urlencode(parameters)}", timeout=30)
 
 
 @pytest.mark.parametrize("algorithm", [None, "v2"])
@@ -200,7 +200,7 @@ def test_headers_that_matter_must_be_signed(shared: Any, dropped: str) -> None:
             shared.ready["access_key_id"], ";".join(signed)
         ),
     }
-    body = requests.post(shared.ready["endpoint"], headers=headers, timeout=5).json()
+    body = requests.post(shared.ready["endpoint"], headers=headers, timeout=30).json()
     assert (body["Code"], dropped in body["Message"]) == ("IncompleteSignature", True)
 
 

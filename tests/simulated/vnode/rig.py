@@ -61,7 +61,7 @@ class Reports:
             self.all.append(report)
             self._news.notify_all()
 
-    def wait_for(self, wanted: Callable[[VNodeReport], bool], seconds: float = 10.0) -> VNodeReport:
+    def wait_for(self, wanted: Callable[[VNodeReport], bool], seconds: float = 30.0) -> VNodeReport:
         """The first report that is wanted; what came instead is in the failure."""
         with self._news:
             self._news.wait_for(lambda: any(wanted(report) for report in self.all), seconds)
@@ -70,11 +70,11 @@ class Reports:
                     return report
         raise AssertionError(f"not reported within {seconds} s; reported: {self.all}")
 
-    def state(self, status: str, seconds: float = 10.0) -> VNodeReport:
+    def state(self, status: str, seconds: float = 30.0) -> VNodeReport:
         """Wait for a state."""
         return self.wait_for(lambda r: r.kind == "state" and r.body["status"] == status, seconds)
 
-    def message(self, part: str = "", seconds: float = 10.0) -> str:
+    def message(self, part: str = "", seconds: float = 30.0) -> str:
         """Wait for an event whose message holds a text, and answer the message."""
         report = self.wait_for(lambda r: r.kind == "event" and part in r.body["message"], seconds)
         return str(report.body["message"])
@@ -280,7 +280,7 @@ class ClusterRig:
         """API path of certificate signing requests."""
         return f"/apis/certificates.k8s.io/{self.csr_version}/certificatesigningrequests"
 
-    def next_request(self, seen: set[str], seconds: float = 10.0) -> dict[str, Any]:
+    def next_request(self, seen: set[str], seconds: float = 30.0) -> dict[str, Any]:
         """The first signing request that was not seen before; its name is added to ``seen``."""
         self.kube.wait_for_list(
             self.requests_path,
@@ -304,7 +304,7 @@ class ClusterRig:
         current.setdefault("status", {})["conditions"] = [condition]
         self.kube.replace(f"{path}/approval", current)
 
-    def wait_node(self, vnode: VNodeRig, ready: str, seconds: float = 15.0) -> dict[str, Any]:
+    def wait_node(self, vnode: VNodeRig, ready: str, seconds: float = 30.0) -> dict[str, Any]:
         """The Node once its Ready condition has this status."""
         self.kube.wait_for(
             vnode.node_path,
@@ -329,7 +329,7 @@ class ClusterRig:
         self.kube.create("/api/v1/namespaces/default/pods", pod)
         return f"/api/v1/namespaces/default/pods/{name}"
 
-    def wait_pod(self, path: str, phase: str = "Running", seconds: float = 10.0) -> dict[str, Any]:
+    def wait_pod(self, path: str, phase: str = "Running", seconds: float = 30.0) -> dict[str, Any]:
         """The Pod once it is in a phase."""
         self.kube.wait_for(
             path,
