@@ -14,7 +14,7 @@ from vnode_suite.eci.client import new_client_token
 from vnode_suite.eci.errors import EciError
 from vnode_suite.eci.guard import DEFECT_TAG, RUN_TAG, ForeignVirtualNode
 from vnode_suite.eci.models import CreateRequest, Taint, VirtualNodeId
-from vnode_suite.model import Cloud, Identity, Text
+from vnode_suite.model import Cloud, Text
 from vnode_suite.probes.pods import vnode_pod
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def create_request(subject: Subject) -> CreateRequest:
         tags[DEFECT_TAG] = ",".join(
             sorted(simulated | {_TOGETHER_WITH[d] for d in simulated & _TOGETHER_WITH.keys()})
         )
-    bootstrap = cell.cell.identity is Identity.BOOTSTRAP
+    bootstrap = cell.cell.asks_for_certificate
     return CreateRequest(
         vswitch_ids=given.vswitches or tuple(cloud.vswitches)[:1],
         security_group_id=given.security_group or cloud.security_group_id,
@@ -152,7 +152,7 @@ def _traces(subject: Subject) -> dict[str, Any]:
     cell, world = subject.cell, subject.world
     if world.cluster.ends_with_the_run:
         return {}
-    bootstrap = cell.cell.identity is Identity.BOOTSTRAP
+    bootstrap = cell.cell.asks_for_certificate
     return {
         "action": "forget-vnode",
         "cluster": world.ref,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from vnode_suite.connection.closing import retire, tell_to_go
 from vnode_suite.connection.identities import approver
 from vnode_suite.connection.lanes import takes_a_turn
-from vnode_suite.model import Identity
 
 if TYPE_CHECKING:
     from vnode_suite.connection.cell import CellRun
@@ -84,7 +83,7 @@ def _rank(case: tuple[str, str | None]) -> tuple[bool, int, bool, bool]:
 def _before_the_call(cell: CellRun) -> Iterator[Early]:
     """What the call waits for and what does not wait for each other: taken side by side."""
     yield Early(cell.sound.exclusion, first=True)
-    if cell.cell.identity is Identity.BOOTSTRAP:
+    if cell.cell.asks_for_certificate:
         yield Early(partial(approver, cell.sound), first=True)
 
 

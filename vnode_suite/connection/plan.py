@@ -20,7 +20,7 @@ from vnode_suite.data.deadlines import Deadlines
 from vnode_suite.data.defects import Defects
 from vnode_suite.data.versions import KubernetesVersion
 from vnode_suite.eci.billing import planned
-from vnode_suite.model import Cell, Cloud, Identity, Language, Provider, Text
+from vnode_suite.model import Cell, Cloud, Language, Provider, Text
 
 #: Stands for the run's id in names that are not made yet.
 _RUN = "run"
@@ -188,7 +188,7 @@ def _in_the_cluster(
         (f"PersistentVolumeClaim default/vnode-suite-{_RUN}-*", int("PERM-06" in clauses)),
         (f"DaemonSet kube-system/vnode-suite-{_RUN}-terms-*", int("DS-05" in clauses)),
         ("Node and Lease of each VNode", vnodes[cell.id]),
-        ("CertificateSigningRequest", (vnodes[cell.id] + 1) * int(cell.identity is Identity.BOOTSTRAP)),
+        ("CertificateSigningRequest", (vnodes[cell.id] + 1) * int(cell.asks_for_certificate)),
     ]
     for what, count in others:
         if count:
@@ -197,7 +197,7 @@ def _in_the_cluster(
 
 def _identity_objects(cell: Cell, version: KubernetesVersion) -> list[Json]:
     naming, extra = Naming(run=_RUN, cell=cell.id), version.facts.endpoints_right_needed
-    if cell.identity is Identity.BOOTSTRAP:
+    if cell.asks_for_certificate:
         token = BootstrapToken("ID", "")
         made = bootstrap_objects(naming, token, expires=None, extra_privilege=extra)
         account = account_name(naming)

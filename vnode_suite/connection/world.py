@@ -26,7 +26,7 @@ from vnode_suite.connection.way import Way
 from vnode_suite.core.errors import SuiteError
 from vnode_suite.core.memory import pss_bytes
 from vnode_suite.data.versions import KubernetesVersion
-from vnode_suite.model import Cell, Grade, Identity, Provider, Text
+from vnode_suite.model import Cell, Grade, Provider, Text
 from vnode_suite.probes import rights
 from vnode_suite.probes.nodes import NodeHistory
 from vnode_suite.probes.requests import RequestHistory
@@ -165,7 +165,7 @@ class World:
         self.nodes = NodeHistory(self.kube)
         self._stack.callback(self.nodes.close)
         cells = self.run.settings.cells_of(self.version_name)
-        if any(cell.identity is Identity.BOOTSTRAP for cell in cells):
+        if any(cell.asks_for_certificate for cell in cells):
             self.requests = RequestHistory(self.kube)
             self._stack.callback(self.requests.close)
         self.timings |= {

@@ -55,6 +55,11 @@ class Cell:
         return f"{self.version}-{self.identity.value}"
 
     @property
+    def asks_for_certificate(self) -> bool:
+        """Whether its VNodes make a request before they join, which somebody must approve."""
+        return self.identity is Identity.BOOTSTRAP
+
+    @property
     def minor(self) -> str:
         """``1.19`` of ``1.19.16``."""
         return ".".join(self.version.split(".")[:2])

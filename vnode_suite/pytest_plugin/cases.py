@@ -18,7 +18,7 @@ from vnode_suite.connection.limits import not_to_be_had
 from vnode_suite.core.settings import Settings
 from vnode_suite.data.catalogue import Catalogue, not_applicable, profile_covers
 from vnode_suite.data.defects import Defects
-from vnode_suite.model import Cell, Clause, Cloud, Defect, DefectScope, Identity, Provider, Text
+from vnode_suite.model import Cell, Clause, Cloud, Defect, DefectScope, Provider, Text
 from vnode_suite.pytest_plugin.turns import Control, dealt
 
 
@@ -160,7 +160,7 @@ class Casebook:
         """The cell of *cell*'s version in which what knows nothing of the identity is shown: of those where it can be,
         one whose VNodes join without asking for a certificate, since each twin is one that joins."""
         cells = self.settings.cells_of(cell.version)
-        for each in sorted(cells, key=lambda one: one.identity is Identity.BOOTSTRAP):
+        for each in sorted(cells, key=lambda one: one.asks_for_certificate):
             if self.why_not(clause, each) is None and defect in self._fitting(clause, each):
                 return each
         return None

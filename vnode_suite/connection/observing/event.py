@@ -11,7 +11,7 @@ from vnode_suite.connection.cloud import SIMULATED_CLIENT_TIMEOUT
 from vnode_suite.connection.steps import StepNotReached
 from vnode_suite.connection.subject import Subject
 from vnode_suite.diagnosis import diagnose
-from vnode_suite.model import Identity, Observation, Profile, Source, Text, Unreached
+from vnode_suite.model import Observation, Profile, Source, Text, Unreached
 from vnode_suite.probes.vnodes import await_events
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _failing(subject: Subject, cause: str) -> Subject:
 
 def _provoking(cell: CellRun) -> CellRun:
     """The cell whose kubeconfig such a VNode is handed: the one that needs no approver, if it has come to have one."""
-    for each in sorted(cell.world.cells, key=lambda one: one.cell.identity is Identity.BOOTSTRAP):
+    for each in sorted(cell.world.cells, key=lambda one: one.cell.asks_for_certificate):
         if each.sound.outcome(each.sound.kubeconfig).reached:
             return each
     return cell
