@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,11 @@ from tests.simulated.vnode.rig import FleetRig, fleet_rig, kubeconfig_text
 from vnode_suite.core.modules import command, environment
 from vnode_suite.core.polling import poll
 from vnode_suite.simulated.fleet import FleetRefused
+from vnode_suite.simulated.vnode import zygote
 from vnode_suite.simulated.vnode.certificates import load_pair, self_signed
 from vnode_suite.simulated.vnode.defects import API_DELAY
 from vnode_suite.simulated.vpc.bridge import list_runs
+from vnode_suite.simulated.vpc.errors import NetworkRefused
 
 API_NAME = "api.vnode-suite.test"
 PORT = 6443
@@ -240,6 +242,22 @@ def test_a_killed_zygote_takes_its_children_and_its_network() -> None:
         os.kill(processes[0], signal.SIGKILL)
         wait_until_gone(processes)
         poll(lambda: run not in list_runs() or None, what="the network to be gone", deadline_seconds=10)
+
+
+@pytest.mark.netns
+def test_where_a_firewall_keeps_members_out_loopback_addresses_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the reason told; who asked for namespaces is refused them. No interface stays."""
+    monkeypatch.setattr(zygote, "firewall_refusal", lambda _: "its firewall")
+    run = secrets.token_hex(4)
+    with ExitStack() as stack:
+        bridge, told = zygote._network(run, "auto", stack)
+        assert (bridge, told["network"]) == (None, "loopback")
+        assert told["reason"].startswith("its firewall; ")
+        with pytest.raises(NetworkRefused, match="its firewall"):
+            zygote._network(run, "namespaces", stack)
+    assert run not in list_runs()
 
 
 def alive(pid: int) -> bool:

@@ -21,6 +21,7 @@ from vnode_suite.simulated.vpc.errors import NetworkRefused
 from vnode_suite.simulated.vpc.namespace import Place, configure_interface, leave_for_own_namespace
 from vnode_suite.simulated.vpc.nftables import apply_rules
 from vnode_suite.simulated.vpc.rules import PacketRule
+from vnode_suite.simulated.vpc.trials import firewall_refusal
 
 pytestmark = pytest.mark.netns
 
@@ -186,13 +187,18 @@ def test_a_network_goes_with_its_owner_also_after_kill_9() -> None:
     poll(lambda: run not in list_runs() or None, what=f"{run} to go", deadline_seconds=10)
 
 
-def a_machine_that_forwards_nothing(told: Connection) -> None:
-    """A machine of its own, with Docker's policy, and two members of a VPC on it: the one dials the other."""
+def enter_a_machine_that_drops(hook: str) -> None:
+    """Go to a machine of one's own, where all that passes a hook of the kernel's is dropped."""
     leave_for_own_namespace()
     nft = NFTables(nfgen_family=socket.AF_INET)
     nft.table("add", name="machine")
-    nft.chain("add", table="machine", name="f", hook="forward", type="filter", priority=0, policy=DROP)
+    nft.chain("add", table="machine", name="c", hook=hook, type="filter", priority=0, policy=DROP)
     nft.close()
+
+
+def a_machine_that_forwards_nothing(told: Connection) -> None:
+    """Docker's policy, and two members of a VPC: the one dials the other."""
+    enter_a_machine_that_drops("forward")
     with Bridge(run_id()) as bridge:
         hosts = vswitch_networks(bridge.network, 1)[0].hosts()
         one, other = (Member(bridge, address, []) for address in (next(hosts), next(hosts)))
@@ -211,3 +217,22 @@ def test_members_reach_each_other_past_the_machine_s_firewall() -> None:
     assert pipe.recv() == "connected"
     machine.join()
     assert machine.exitcode == 0
+
+
+def a_machine_that_lets_nothing_in(told: Connection) -> None:
+    """A firewall's usual policy, and what is said of it."""
+    enter_a_machine_that_drops("input")
+    with Bridge(run_id()) as bridge:
+        told.send(firewall_refusal(bridge))
+
+
+def test_a_firewall_that_lets_no_member_in_is_named() -> None:
+    """Before a run finds that no VNode comes, and blames the API server."""
+    with Bridge(run_id()) as bridge:
+        assert firewall_refusal(bridge) == ""
+    pipe, theirs = multiprocessing.Pipe()
+    machine = PROCESSES.Process(target=a_machine_that_lets_nothing_in, args=(theirs,))
+    machine.start()
+    theirs.close()
+    assert "its firewall must let in what comes from vs" in pipe.recv()
+    machine.join()

@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import gc
 import json
-import os
 import signal
 import socket
 from typing import Any
@@ -18,9 +17,7 @@ from typing import Any
 from vnode_suite.simulated.vpc.addresses import choose_loopback_network, host_address
 from vnode_suite.simulated.vpc.bridge import Bridge
 from vnode_suite.simulated.vpc.errors import NetworkRefused
-from vnode_suite.simulated.vpc.namespace import leave_for_own_namespace
-from vnode_suite.simulated.vpc.nftables import apply_rules
-from vnode_suite.simulated.vpc.rules import PacketRule
+from vnode_suite.simulated.vpc.trials import firewall_refusal, packet_rules_refusal
 
 #: What the fallback cannot express (the second: every API server from 1.13 to 1.22, its node proxy).
 _LOOPBACK_LIMITS = (
@@ -34,33 +31,12 @@ _SECOND_WAY = (
 )
 
 
-def packet_rules_refusal() -> str:
-    """Why this machine takes no packet rules, "" if it does: tried in a namespace of a child's own."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            leave_for_own_namespace()
-            apply_rules(
-                [PacketRule("out", "drop", 1), PacketRule("out", "reset", 1), PacketRule("in", "drop")]
-            )
-        except NetworkRefused as refused:
-            os.write(writing, str(refused).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        refusal = answer.read()
-    os.waitpid(pid, 0)
-    return refusal
-
-
 def _network(run_id: str, wanted: str, stack: contextlib.ExitStack) -> tuple[Bridge | None, dict[str, Any]]:
     """Make the network that is wanted or can be had; the answer is what the fleet is told of it."""
     reason = "loopback addresses were asked for"
     if wanted != "loopback":
         try:
-            bridge = stack.enter_context(Bridge(run_id))
+            bridge = _reachable_bridge(run_id, stack)
             return bridge, {
                 "network": "namespaces",
                 "reason": "",
@@ -78,6 +54,16 @@ def _network(run_id: str, wanted: str, stack: contextlib.ExitStack) -> tuple[Bri
         "vpc_cidr": vpc,
         "packet_rules_refusal": "VNodes share the machine's own network on loopback addresses",
     }
+
+
+def _reachable_bridge(run_id: str, stack: contextlib.ExitStack) -> Bridge:
+    """A bridge whose members reach this machine. Raises `NetworkRefused` where there can be none."""
+    with contextlib.ExitStack() as opened:
+        bridge = opened.enter_context(Bridge(run_id))
+        if refusal := firewall_refusal(bridge):
+            raise NetworkRefused(refusal)
+        stack.push(opened.pop_all())
+    return bridge
 
 
 def _loopback_network(run_id: str, stack: contextlib.ExitStack) -> str:
