@@ -46,8 +46,8 @@ def live_in_namespace(place: Place, rules: list[PacketRule], told: Connection) -
     told.recv()
     configure_interface(place)
     apply_rules(rules)
-    told.send("configured")
     with socket.create_server((place.address, LISTENING)):
+        told.send("configured")
         dial_as_told(told)
 
 
