@@ -13,9 +13,9 @@ from vnode_suite.simulated.vpc.namespace import Place, configure_interface, leav
 from vnode_suite.simulated.vpc.nftables import apply_rules
 from vnode_suite.simulated.vpc.rules import PacketRule
 
-#: For a connection over a cable of this very machine: a busy one needs a tenth. A packet that is lost is sent again
-#: after a second (RFC 6298).
-_DIAL_SECONDS = 3.0
+#: For a connection over a cable of this very machine, however busy it is: a lost packet is sent again after one second,
+#: and after three (RFC 6298).
+_DIAL_SECONDS = 6.0
 
 
 def packet_rules_refusal() -> str:
