@@ -143,7 +143,7 @@ class Emulators:
     def _stop(self, emulator: Emulator) -> None:
         supervisor = self._run.supervisor
         stopped = supervisor.stop(emulator.process.name, _STOP_SECONDS)
-        # One that had to be killed left its network: a busy machine's may take longer than it is given.
+        # Of one that had to be killed the kernel may not have taken the network away yet.
         if (stopped.returncode == 0 and not stopped.killed) or remove_network(emulator.network) is None:
             supervisor.cancel_at_end(emulator.removal)
             emulator.network.undone()

@@ -57,7 +57,7 @@ def generate(subject: Subject, kube: KubeClient) -> Generated:
     )
     extra = cell.world.version.facts.endpoints_right_needed and not subject.has("endpoints-right-missing")
     admin = cell.world.admin
-    if cell.cell.asks_for_certificate:
+    if cell.cell.identity is Identity.BOOTSTRAP:
         return generate_bootstrap(making, admin, cell.naming, extra_privilege=extra)
     if cell.cell.identity is Identity.ADMIN:
         powerless = subject.has(POWERLESS)

@@ -20,7 +20,7 @@ from vnode_suite.data.deadlines import Deadlines
 from vnode_suite.data.defects import Defects
 from vnode_suite.data.versions import KubernetesVersion
 from vnode_suite.eci.billing import planned
-from vnode_suite.model import Cell, Cloud, Language, Provider, Text
+from vnode_suite.model import Cell, Cloud, Identity, Language, Provider, Text
 
 #: Stands for the run's id in names that are not made yet.
 _RUN = "run"
@@ -197,7 +197,7 @@ def _in_the_cluster(
 
 def _identity_objects(cell: Cell, version: KubernetesVersion) -> list[Json]:
     naming, extra = Naming(run=_RUN, cell=cell.id), version.facts.endpoints_right_needed
-    if cell.asks_for_certificate:
+    if cell.identity is Identity.BOOTSTRAP:
         token = BootstrapToken("ID", "")
         made = bootstrap_objects(naming, token, expires=None, extra_privilege=extra)
         account = account_name(naming)

@@ -112,7 +112,7 @@ def list_runs() -> dict[str, list[str]]:
             alias = link.get_attr("IFLA_IFALIAS") or ""
             if alias.startswith(_ALIAS):
                 found.setdefault(alias.removeprefix(_ALIAS), []).append(str(link.get_attr("IFLA_IFNAME")))
-    return {run: sorted(names, key=lambda name: (len(name), name)) for run, names in found.items()}
+    return found
 
 
 def remove_run(run_id: str) -> list[str]:
